@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * sentry/abi/mman.h - memory mapping constants as guests see them (mmap(2), madvise(2), mremap(2), mlock2(2), mbind(2))
+ */
+#ifndef SENTRY_ABI_MMAN_H
+#define SENTRY_ABI_MMAN_H
+
+#include <stdint.h>
+
+#define LINUX_PROT_NONE	     0x0u
+#define LINUX_PROT_READ	     0x1u
+#define LINUX_PROT_WRITE     0x2u
+#define LINUX_PROT_EXEC	     0x4u
+#define LINUX_PROT_SEM	     0x8u
+#define LINUX_PROT_GROWSDOWN 0x01000000u
+#define LINUX_PROT_GROWSUP   0x02000000u
+#define LINUX_PROT_RWX	     (LINUX_PROT_READ | LINUX_PROT_WRITE | LINUX_PROT_EXEC)
+
+#define LINUX_MAP_SHARED	  0x01u
+#define LINUX_MAP_PRIVATE	  0x02u
+#define LINUX_MAP_SHARED_VALIDATE 0x03u
+#define LINUX_MAP_TYPE		  0x0fu
+#define LINUX_MAP_FIXED		  0x10u
+#define LINUX_MAP_ANONYMOUS	  0x20u
+#define LINUX_MAP_32BIT		  0x40u
+#define LINUX_MAP_ABOVE4G	  0x80u
+#define LINUX_MAP_GROWSDOWN	  0x0100u
+#define LINUX_MAP_DENYWRITE	  0x0800u
+#define LINUX_MAP_EXECUTABLE	  0x1000u
+#define LINUX_MAP_LOCKED	  0x2000u
+#define LINUX_MAP_NORESERVE	  0x4000u
+#define LINUX_MAP_POPULATE	  0x8000u
+#define LINUX_MAP_NONBLOCK	  0x10000u
+#define LINUX_MAP_STACK		  0x20000u
+#define LINUX_MAP_HUGETLB	  0x40000u
+#define LINUX_MAP_SYNC		  0x80000u
+#define LINUX_MAP_FIXED_NOREPLACE 0x100000u
+#define LINUX_MAP_HUGE_SHIFT	  26
+#define LINUX_MAP_HUGE_MASK	  0x3fu
+
+#define LINUX_MREMAP_MAYMOVE   1u
+#define LINUX_MREMAP_FIXED     2u
+#define LINUX_MREMAP_DONTUNMAP 4u
+
+#define LINUX_MS_ASYNC	    1u
+#define LINUX_MS_INVALIDATE 2u
+#define LINUX_MS_SYNC	    4u
+
+#define LINUX_MLOCK_ONFAULT 1u
+#define LINUX_MCL_CURRENT   1u
+#define LINUX_MCL_FUTURE    2u
+#define LINUX_MCL_ONFAULT   4u
+
+#define LINUX_MADV_NORMAL	  0
+#define LINUX_MADV_RANDOM	  1
+#define LINUX_MADV_SEQUENTIAL	  2
+#define LINUX_MADV_WILLNEED	  3
+#define LINUX_MADV_DONTNEED	  4
+#define LINUX_MADV_FREE		  8
+#define LINUX_MADV_REMOVE	  9
+#define LINUX_MADV_DONTFORK	  10
+#define LINUX_MADV_DOFORK	  11
+#define LINUX_MADV_MERGEABLE	  12
+#define LINUX_MADV_UNMERGEABLE	  13
+#define LINUX_MADV_HUGEPAGE	  14
+#define LINUX_MADV_NOHUGEPAGE	  15
+#define LINUX_MADV_DONTDUMP	  16
+#define LINUX_MADV_DODUMP	  17
+#define LINUX_MADV_WIPEONFORK	  18
+#define LINUX_MADV_KEEPONFORK	  19
+#define LINUX_MADV_COLD		  20
+#define LINUX_MADV_PAGEOUT	  21
+#define LINUX_MADV_POPULATE_READ  22
+#define LINUX_MADV_POPULATE_WRITE 23
+#define LINUX_MADV_DONTNEED_LOCKED 24
+#define LINUX_MADV_COLLAPSE	  25
+#define LINUX_MADV_HWPOISON	  100
+#define LINUX_MADV_SOFT_OFFLINE	  101
+
+/* si_code of SIGSEGV (sigaction(2)) */
+#define LINUX_SEGV_MAPERR 1
+#define LINUX_SEGV_ACCERR 2
+
+/* NUMA policies (mbind(2), set_mempolicy(2)) */
+#define LINUX_MPOL_DEFAULT	      0
+#define LINUX_MPOL_PREFERRED	      1
+#define LINUX_MPOL_BIND		      2
+#define LINUX_MPOL_INTERLEAVE	      3
+#define LINUX_MPOL_LOCAL	      4
+#define LINUX_MPOL_PREFERRED_MANY     5
+#define LINUX_MPOL_WEIGHTED_INTERLEAVE 6
+#define LINUX_MPOL_MODE_FLAGS	      0xe000u /* NUMA_BALANCING, RELATIVE_NODES, STATIC_NODES */
+#define LINUX_MPOL_F_STATIC_NODES     0x8000u
+#define LINUX_MPOL_F_RELATIVE_NODES   0x4000u
+#define LINUX_MPOL_F_NODE	      1u
+#define LINUX_MPOL_F_ADDR	      2u
+#define LINUX_MPOL_F_MEMS_ALLOWED     4u
+#define LINUX_MPOL_MF_STRICT	      1u
+#define LINUX_MPOL_MF_MOVE	      2u
+#define LINUX_MPOL_MF_MOVE_ALL	      4u
+
+/* membarrier(2) */
+#define LINUX_MEMBARRIER_CMD_QUERY				0
+#define LINUX_MEMBARRIER_CMD_GLOBAL				(1 << 0)
+#define LINUX_MEMBARRIER_CMD_GLOBAL_EXPEDITED			(1 << 1)
+#define LINUX_MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED		(1 << 2)
+#define LINUX_MEMBARRIER_CMD_PRIVATE_EXPEDITED			(1 << 3)
+#define LINUX_MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED		(1 << 4)
+#define LINUX_MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE	(1 << 5)
+#define LINUX_MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE (1 << 6)
+
+/* One element of readv(2), process_vm_readv(2), process_madvise(2) */
+struct linux_iovec {
+	uint64_t iov_base, iov_len;
+};
+_Static_assert(sizeof(struct linux_iovec) == 16, "readv(2)");
+
+#endif
