@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * sentry/fs/tmpfs/tmpfs_data.c - where the bytes of a file are: heap, then a memfd with a mapping
+ *
+ * Model:   struct tmap is what readers copy from, found under rcu_read_lock() and held by a reference, so a read takes no
+ *          lock. While no guest has the file mapped, the memfd is larger than the file (its size is the mapping's capacity)
+ *          and never shrinks: no copy can run past its end. Once a guest maps it, the memfd's size is the file's, rounded
+ *          up to pages ("exact"), as SIGBUS beyond the end wants; then readers take i_lock, which truncation holds.
+ *          Bytes past the file's size are always zero. A bitmap counts pages against the mount's limit.
+ * Locks:   inode.i_lock for all changes.
+ */
+#include "sentry/fs/tmpfs/tmpfs_internal.h"
+
+#include <linux/falloc.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "base/hostcall.h"
+
+#define MAP_MIN (256u * 1024)
+
+/* ---- maps ---- */
+
+static void tmap_free_rcu(struct rcu_head *h)
+{
+	free(container_of(h, struct tmap, rcu));
+}
+
+void tmap_put(struct tmap *m)
+{
+	if (!m || !ref_put(&m->ref))
+		return;
+	if (m->fd >= 0 && m->base)
+		host_call(munmap, m->base, m->cap);
+	rcu_defer(&m->rcu, tmap_free_rcu);
+}
+
+struct tmap *tmap_take(struct tnode *n)
+{
+	struct tmap *m;
+
+	rcu_read_lock();
+	m = rcu_load(n->map);
+	if (m && !ref_get_unless_zero(&m->ref))
+		m = NULL;	/* replaced this moment: its successor has the reference count */
+	rcu_read_unlock();
+	return m;
+}
+
+static void tmap_publish(struct tnode *n, struct tmap *m)
+{
+	struct tmap *old = n->map;
+
+	rcu_store(n->map, m);
+	tmap_put(old);
+}
+
+static struct tmap *tmap_heap(uint64_t cap)
+{
+	struct tmap *m = calloc(1, sizeof(*m) + cap);
+
+	if (!m)
+		return NULL;
+	ref_init(&m->ref, 1);
+	m->base = (uint8_t *)(m + 1);
+	m->cap = cap;
+	m->fd = -1;
+	return m;
+}
+
+static struct tmap *tmap_fd(int fd, uint64_t cap)
+{
+	struct tmap *m = calloc(1, sizeof(*m));
+	long p;
+
+	if (!m)
+		return NULL;
+	ref_init(&m->ref, 1);
+	m->fd = fd;
+	m->cap = cap;
+	p = cap ? host_call(mmap, 0, cap, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0) : -LINUX_EINVAL;
+	m->base = p < 0 && p > -4096 ? NULL : (uint8_t *)p;
+	return m;
+}
+
+static bool bitmap_cover(struct tnode *n, uint64_t nr)
+{
+	uint64_t words = ALIGN_UP(nr, 64ull) / 64, *b;
+
+	if (nr <= n->nr_bitmap)
+		return true;
+	words = MAX(words, n->nr_bitmap / 64 * 2);
+	b = realloc(n->pages, words * 8);
+	if (!b)
+		return false;
+	memset(b + n->nr_bitmap / 64, 0, (words - n->nr_bitmap / 64) * 8);
+	n->pages = b;
+	n->nr_bitmap = words * 64;
+	return true;
+}
+
+/* Files of more than a page or two cost a host descriptor each. Half of what the Sentry may have is the bound for all of the
+ * sandbox's: a container that fills a tmpfs with files must not keep the others from starting a process. */
+static _Atomic uint32_t nr_memfds;
+static uint32_t max_memfds; /* immutable after tmpfs_data_init() */
+
+void tmpfs_data_init(void)
+{
+	struct rlimit rl;
+
+	max_memfds = getrlimit(RLIMIT_NOFILE, &rl) ? 512 : (uint32_t)MIN(rl.rlim_cur, (rlim_t)UINT32_MAX) / 2;
+}
+
+static long to_memfd(struct tnode *n)
+{
+	long fd;
+
+	if (n->fd >= 0)
+		return 0;
+	if (atomic_fetch_add_explicit(&nr_memfds, 1, memory_order_relaxed) >= max_memfds)
+		fd = -LINUX_ENFILE;
+	else
+		fd = host_call(memfd_create, "tmpfs", MFD_CLOEXEC);
+	if (fd < 0) {
+		atomic_fetch_sub_explicit(&nr_memfds, 1, memory_order_relaxed);
+		return fd == -LINUX_EMFILE || fd == -LINUX_ENFILE ? -LINUX_ENFILE : -LINUX_ENOMEM;
+	}
+	n->fd = (int)fd;
+	return 0;
+}
+
+static long memfd_resize(struct tnode *n, uint64_t size)
+{
+	long ret = host_call(ftruncate, n->fd, size);
+
+	return ret < 0 ? -LINUX_ENOSPC : 0;
+}
+
+/* Copies the heap content into the fresh memfd. */
+static long move_content(struct tnode *n, const struct tmap *old, uint64_t size)
+{
+	uint64_t done = 0, want = old ? MIN(size, old->cap) : 0;
+
+	while (done < want) {
+		long k = host_call(pwrite64, n->fd, old->base + done, want - done, done);
+
+		if (k <= 0)
+			return -LINUX_ENOSPC;
+		done += (uint64_t)k;
+	}
+	return 0;
+}
+
+/* Makes [0, end) writable memory. i_lock held. */
+static long ensure_cap(struct inode *i, uint64_t end)
+{
+	struct tnode *n = tnode_of(i);
+	struct tmap *old = n->map, *m;
+	uint64_t cap;
+	long ret;
+
+	if (old && end <= old->cap)
+		return 0;
+	if (n->fd < 0 && end <= TMPFS_HEAP_MAX) {
+		cap = 64;
+		while (cap < end)
+			cap *= 2;
+		m = tmap_heap(cap);
+		if (!m)
+			return -LINUX_ENOMEM;
+		if (old)
+			memcpy(m->base, old->base, old->cap);
+		tmap_publish(n, m);
+		return 0;
+	}
+	cap = ALIGN_UP(end, PAGE_SIZE);
+	if (!n->exact) {
+		cap = MAX(cap, (uint64_t)MAP_MIN);
+		/* Grow by doubling up to a gigabyte at a time. */
+		if (old)
+			cap = MAX(cap, old->cap + MIN(old->cap, 1ull << 30));
+	}
+	ret = n->fd < 0 ? to_memfd(n) : 0;
+	if (!ret)
+		ret = memfd_resize(n, cap);
+	if (!ret && old && old->fd < 0)
+		ret = move_content(n, old, i->size);
+	if (ret)
+		return ret;
+	m = tmap_fd(n->fd, cap);
+	if (!m)
+		return -LINUX_ENOMEM;
+	tmap_publish(n, m);
+	return 0;
+}
+
+/* ---- accounting ---- */
+
+/* Counts the pages of [off, end) that are not yet counted; all or nothing. */
+static long pages_charge(struct inode *i, uint64_t off, uint64_t end)
+{
+	struct tnode *n = tnode_of(i);
+	struct tmpfs_sb *t = tmpfs_of(i->sb);
+	uint64_t a = off / PAGE_SIZE, b = ALIGN_UP(end, PAGE_SIZE) / PAGE_SIZE, want = 0;
+
+	if (!bitmap_cover(n, b))
+		return -LINUX_ENOMEM;
+	for (uint64_t p = a; p < b; p++)
+		want += !(n->pages[p / 64] >> (p % 64) & 1);
+	if (!want)
+		return 0;
+	if (atomic_fetch_add(&t->nr_pages, want) + want > t->max_pages && t->max_pages) {
+		atomic_fetch_sub(&t->nr_pages, want);
+		return -LINUX_ENOSPC;
+	}
+	if (!budget_charge(n->payer, BUDGET_TMPFS, want)) {
+		atomic_fetch_sub(&t->nr_pages, want);
+		return -LINUX_ENOSPC;
+	}
+	for (uint64_t p = a; p < b; p++)
+		n->pages[p / 64] |= 1ull << (p % 64);
+	i->blocks += want * (PAGE_SIZE / 512);
+	return 0;
+}
+
+/* Whole pages in [off, end) count no more. */
+static void pages_uncharge(struct inode *i, uint64_t off, uint64_t end)
+{
+	struct tnode *n = tnode_of(i);
+	uint64_t a = ALIGN_UP(off, PAGE_SIZE) / PAGE_SIZE, b = MIN(end / PAGE_SIZE, n->nr_bitmap), had = 0;
+
+	for (uint64_t p = a; p < b; p++) {
+		if (!n->pages[p / 64]) {
+			p |= 63;
+			continue;
+		}
+		had += n->pages[p / 64] >> (p % 64) & 1;
+		n->pages[p / 64] &= ~(1ull << (p % 64));
+	}
+	atomic_fetch_sub(&tmpfs_of(i->sb)->nr_pages, had);
+	budget_uncharge(n->payer, BUDGET_TMPFS, had);
+	i->blocks -= had * (PAGE_SIZE / 512);
+}
+
+long tdata_reserve(struct inode *i, uint64_t off, uint64_t end)
+{
+	long ret = ensure_cap(i, end);
+
+	return ret ? ret : pages_charge(i, off, end);
+}
+
+/* Zeroes bytes and gives whole pages back. i_lock held. */
+void tdata_punch(struct inode *i, uint64_t off, uint64_t end)
+{
+	struct tnode *n = tnode_of(i);
+	struct tmap *m = n->map;
+
+	if (m)
+		end = MIN(end, m->cap);
+	if (!m || off >= end)
+		return;
+	if (m->fd < 0)
+		memset(m->base + off, 0, end - off);
+	else
+		host_call(fallocate, m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, end - off);
+	pages_uncharge(i, off, end);
+}
+
+long tdata_truncate(struct inode *i, uint64_t size)
+{
+	struct tnode *n = tnode_of(i);
+	uint64_t old = i->size;
+	long ret;
+
+	if (size > TMPFS_FILE_MAX)
+		return -LINUX_EFBIG;
+	if ((size < old && i->seals & LINUX_F_SEAL_SHRINK) || (size > old && i->seals & LINUX_F_SEAL_GROW))
+		return -LINUX_EPERM;
+	if (n->exact && ALIGN_UP(size, PAGE_SIZE) != ALIGN_UP(old, PAGE_SIZE)) {
+		struct tmap *m;
+
+		ret = memfd_resize(n, ALIGN_UP(size, PAGE_SIZE));
+		if (ret)
+			return ret;
+		m = tmap_fd(n->fd, ALIGN_UP(size, PAGE_SIZE));
+		if (!m)
+			return -LINUX_ENOMEM;
+		tmap_publish(n, m);
+	}
+	atomic_store(&i->size, size);
+	if (size < old) {
+		tdata_punch(i, size, ALIGN_UP(old, PAGE_SIZE));
+		pages_uncharge(i, size, n->nr_bitmap * PAGE_SIZE);
+		if (size == 0 && n->fd < 0)
+			tmap_publish(n, NULL);
+	}
+	return 0;
+}
+
+void tdata_free(struct inode *i)
+{
+	struct tnode *n = tnode_of(i);
+
+	tmap_publish(n, NULL);
+	if (n->pages)
+		pages_uncharge(i, 0, n->nr_bitmap * PAGE_SIZE);
+	free(n->pages);
+	if (n->fd >= 0) {
+		host_call(close, n->fd);
+		atomic_fetch_sub_explicit(&nr_memfds, 1, memory_order_relaxed);
+	}
+}
+
+/* A guest maps the file: from now on the memfd's size is the truth. i_lock held. */
+long tdata_make_exact(struct inode *i)
+{
+	struct tnode *n = tnode_of(i);
+	uint64_t cap = ALIGN_UP(atomic_load(&i->size), PAGE_SIZE);
+	struct tmap *old = n->map, *m;
+	long ret;
+
+	if (n->exact)
+		return 0;
+	ret = to_memfd(n);
+	if (!ret && (!old || old->fd < 0)) {
+		ret = memfd_resize(n, cap);
+		if (!ret)
+			ret = move_content(n, old, i->size);
+	}
+	if (ret)
+		return ret;
+	m = tmap_fd(n->fd, cap);
+	if (!m)
+		return -LINUX_ENOMEM;
+	n->exact = true;	/* readers that start now wait for i_lock */
+	if (old)
+		ref_get(&old->ref);
+	tmap_publish(n, m);
+	/* Those that started before copy out of the larger memfd still. */
+	while (old && atomic_load(&old->ref.n) > 1)
+		kthread_yield();
+	tmap_put(old);
+	return memfd_resize(n, cap);
+}
