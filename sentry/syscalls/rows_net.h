@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * sentry/syscalls/rows_net.h - rows of the system call table, see syscalls.h
+ * SYSCALL(number, name, trace signature, support, missing)
+ */
+SYSCALL(41, socket, "ddd", FULL, "")
+SYSCALL(42, connect, "fpd", FULL, "")
+SYSCALL(43, accept, "fpp", FULL, "")
+SYSCALL(44, sendto, "fpuxpd", FULL, "")
+SYSCALL(45, recvfrom, "fpuxpp", FULL, "")
+SYSCALL(46, sendmsg, "fpx", FULL, "")
+SYSCALL(47, recvmsg, "fpx", FULL, "")
+SYSCALL(48, shutdown, "fd", FULL, "")
+SYSCALL(49, bind, "fpd", FULL, "")
+SYSCALL(50, listen, "fd", FULL, "")
+SYSCALL(51, getsockname, "fpp", FULL, "")
+SYSCALL(52, getpeername, "fpp", FULL, "")
+SYSCALL(53, socketpair, "dddp", FULL, "")
+SYSCALL(54, setsockopt, "fddpd", FULL, "")
+SYSCALL(55, getsockopt, "fddpp", FULL, "")
+SYSCALL(288, accept4, "fppd", FULL, "")
+SYSCALL(299, recvmmsg, "fpuxp", FULL, "")
+SYSCALL(307, sendmmsg, "fpux", FULL, "")
