@@ -5,6 +5,12 @@
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$TOP"
+# Whoever starts this may have closed standard input, or left descriptors open: tests count them, name them and wait for them.
+exec < /dev/null
+for fd in /proc/self/fd/*; do
+	fd=${fd##*/}
+	[ "$fd" -le 2 ] || [ "$fd" -eq 255 ] || eval "exec $fd>&-"	# 255: this script
+done
 log=$(mktemp /tmp/test.XXXXXX) one=$(mktemp /tmp/test.XXXXXX) again=$(mktemp /tmp/test.XXXXXX)
 trap 'rm -f "$log" "$one" "$again"' EXIT
 

@@ -35,6 +35,7 @@ static void polls(void)
 	struct timeval tv = { 0, 20000 };
 
 	CHECK(pipe(p) == 0);
+	close(999);
 	pf[0] = (struct pollfd){ p[0], POLLIN, 0 };
 	pf[1] = (struct pollfd){ -1, POLLIN, 0 };
 	pf[2] = (struct pollfd){ 999, POLLIN, 0 };
@@ -55,6 +56,7 @@ static void polls(void)
 	CHECK(read(p[0], &c, 1) == 1);
 	CHECK(select(p[0] + 1, &r, NULL, NULL, &tv) == 0 && !FD_ISSET(p[0], &r));
 	CHECK_ERRNO(select(-1, NULL, NULL, NULL, NULL), EINVAL);
+	close(200);	/* whoever started this may have left it open */
 	FD_SET(200, &r);
 	CHECK_ERRNO(select(201, &r, NULL, NULL, NULL), EBADF);
 	close(p[0]);
