@@ -71,10 +71,10 @@ static long lock_range_in(struct file *f, const struct linux_flock *l, struct lo
 		return -LINUX_EINVAL;
 	if (__builtin_add_overflow(base, l->start, &start))
 		return -LINUX_EOVERFLOW;
+	if (start < 0)
+		return -LINUX_EINVAL;
 	*out = (struct lock_range){ .type = l->type };
 	if (l->len >= 0) {
-		if (start < 0)
-			return -LINUX_EINVAL;
 		out->start = start;
 		out->end = INT64_MAX;
 		if (l->len && __builtin_add_overflow(start, l->len - 1, &out->end))

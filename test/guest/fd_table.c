@@ -2,6 +2,7 @@
  * test/guest/fd_table.c - dup family, fcntl(2), close_range(2), record locks, flock(2), limits
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -93,6 +94,9 @@ static void locks(void)
 	CHECK(fcntl(fd, F_SETLK, &l) == 0);
 	CHECK(child_lock("lock", F_RDLCK, 15, 1) == EAGAIN);
 	CHECK(child_lock("lock", F_WRLCK, 20, 5) == 0);
+	CHECK(child_lock("lock", F_WRLCK, LLONG_MIN + 1, LLONG_MIN + 2) == EINVAL);
+	CHECK(child_lock("lock", F_WRLCK, -1, 5) == EINVAL && child_lock("lock", F_WRLCK, 5, -6) == EINVAL);
+	CHECK(child_lock("lock", F_WRLCK, LLONG_MAX, 2) == EOVERFLOW && child_lock("lock", F_WRLCK, 25, -5) == 0);
 	l.l_type = F_RDLCK;
 	CHECK(fcntl(fd, F_SETLK, &l) == 0);
 	CHECK(child_lock("lock", F_RDLCK, 15, 1) == 0);
