@@ -13,7 +13,7 @@ const char *__ubsan_default_options(void);
 
 __attribute__((used, visibility("default"))) const char *__asan_default_options(void)
 {
-	return "detect_leaks=0:abort_on_error=1:disable_coredump=1:handle_segv=1:detect_stack_use_after_return=0:allocator_may_return_null=1";
+	return "detect_leaks=0:abort_on_error=1:disable_coredump=1:handle_segv=1:detect_stack_use_after_return=0:allocator_may_return_null=1:max_allocation_size_mb=256:quarantine_size_mb=64";
 }
 
 __attribute__((used, visibility("default"))) const char *__ubsan_default_options(void)

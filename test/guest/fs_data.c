@@ -2,6 +2,7 @@
  * test/guest/fs_data.c - content: sparse files, seeking, truncation, vectors, fallocate, mapping, memfd seals, copying
  */
 #include <fcntl.h>
+#include <stdint.h>
 #include <linux/falloc.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -98,6 +99,28 @@ static void mapping(const char *name)
 	unlink(name);
 }
 
+/* What is not there costs nothing, wherever it is: neither memory nor time. */
+static void far_apart(void)
+{
+	const off_t far = (off_t)1 << 50, last = (off_t)(((uint64_t)INT64_MAX & ~4095ull) - 1);
+	int fd = memfd_create("far", MFD_CLOEXEC);
+	struct stat st;
+	char c = 0;
+
+	CHECK(pwrite(fd, "a", 1, 0) == 1 && pwrite(fd, "b", 1, far) == 1);
+	CHECK(fstat(fd, &st) == 0 && st.st_size == far + 1 && st.st_blocks == 16);
+	CHECK(pread(fd, &c, 1, far) == 1 && c == 'b' && pread(fd, &c, 1, far / 2) == 1 && c == 0);
+	CHECK(lseek(fd, 1, SEEK_HOLE) == 4096 && lseek(fd, 4096, SEEK_DATA) == far);
+	CHECK(lseek(fd, far, SEEK_HOLE) == far + 1);
+	CHECK(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 4096, far - 4096) == 0);
+	CHECK(lseek(fd, 0, SEEK_DATA) == 0 && lseek(fd, 4096, SEEK_DATA) == far);
+	CHECK(ftruncate(fd, last) == 0 && lseek(fd, far + 4096, SEEK_HOLE) == far + 4096);
+	CHECK_ERRNO(lseek(fd, far + 4096, SEEK_DATA), ENXIO);
+	CHECK(ftruncate(fd, 1) == 0 && fstat(fd, &st) == 0 && st.st_blocks == 8);
+	CHECK_ERRNO(lseek(fd, 1, SEEK_DATA), ENXIO);
+	close(fd);
+}
+
 static void seals(void)
 {
 	int fd = memfd_create("s", MFD_ALLOW_SEALING | MFD_CLOEXEC);
@@ -153,6 +176,7 @@ int main(void)
 	allocate();
 	mapping("m");
 	mapping("/root/fs_data_map");
+	far_apart();
 	seals();
 	copies();
 	CHECK(chdir("/") == 0 && rmdir(dir) == 0);

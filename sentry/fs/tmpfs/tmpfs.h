@@ -9,6 +9,7 @@
 #ifndef SENTRY_FS_TMPFS_H
 #define SENTRY_FS_TMPFS_H
 
+#include "sentry/fs/tmpfs/page_set.h"
 #include "sentry/run/budget.h"
 #include "sentry/vfs/simple_xattr.h"
 #include "sentry/vfs/vfs.h"
@@ -54,8 +55,7 @@ struct tnode {
 	struct tmap *map;		/* RCU; NULL: all hole */
 	int fd;				/* memfd, -1 none; owned */
 	bool exact;			/* mapped by guests: the memfd's size follows the file's; readers take i_lock */
-	uint64_t *pages;		/* bitmap of pages that count against the limit */
-	uint64_t nr_bitmap;		/* pages it covers */
+	struct page_set pages;		/* those that count against the limit */
 	struct budget *payer;		/* of the pages: the container that made the file; held, NULL none */
 };
 

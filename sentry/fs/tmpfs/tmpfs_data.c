@@ -5,7 +5,7 @@
  *          lock. While no guest has the file mapped, the memfd is larger than the file (its size is the mapping's capacity)
  *          and never shrinks: no copy can run past its end. Once a guest maps it, the memfd's size is the file's, rounded
  *          up to pages ("exact"), as SIGBUS beyond the end wants; then readers take i_lock, which truncation holds.
- *          Bytes past the file's size are always zero. A bitmap counts pages against the mount's limit.
+ *          Bytes past the file's size are always zero. Pages are counted against the mount's limit.
  * Locks:   inode.i_lock for all changes.
  */
 #include "sentry/fs/tmpfs/tmpfs_internal.h"
@@ -81,22 +81,6 @@ static struct tmap *tmap_fd(int fd, uint64_t cap)
 	p = cap ? host_call(mmap, 0, cap, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0) : -LINUX_EINVAL;
 	m->base = p < 0 && p > -4096 ? NULL : (uint8_t *)p;
 	return m;
-}
-
-static bool bitmap_cover(struct tnode *n, uint64_t nr)
-{
-	uint64_t words = ALIGN_UP(nr, 64ull) / 64, *b;
-
-	if (nr <= n->nr_bitmap)
-		return true;
-	words = MAX(words, n->nr_bitmap / 64 * 2);
-	b = realloc(n->pages, words * 8);
-	if (!b)
-		return false;
-	memset(b + n->nr_bitmap / 64, 0, (words - n->nr_bitmap / 64) * 8);
-	n->pages = b;
-	n->nr_bitmap = words * 64;
-	return true;
 }
 
 /* Files of more than a page or two cost a host descriptor each. Half of what the Sentry may have is the bound for all of the
@@ -201,12 +185,13 @@ static long pages_charge(struct inode *i, uint64_t off, uint64_t end)
 {
 	struct tnode *n = tnode_of(i);
 	struct tmpfs_sb *t = tmpfs_of(i->sb);
-	uint64_t a = off / PAGE_SIZE, b = ALIGN_UP(end, PAGE_SIZE) / PAGE_SIZE, want = 0;
+	uint64_t a = off / PAGE_SIZE, b = ALIGN_UP(end, PAGE_SIZE) / PAGE_SIZE, want;
 
-	if (!bitmap_cover(n, b))
+	if (t->max_pages && b - a > t->max_pages)
+		return -LINUX_ENOSPC;	/* before the set grows for it */
+	if (!page_set_reserve(&n->pages, a, b))
 		return -LINUX_ENOMEM;
-	for (uint64_t p = a; p < b; p++)
-		want += !(n->pages[p / 64] >> (p % 64) & 1);
+	want = page_set_missing(&n->pages, a, b);
 	if (!want)
 		return 0;
 	if (atomic_fetch_add(&t->nr_pages, want) + want > t->max_pages && t->max_pages) {
@@ -217,29 +202,23 @@ static long pages_charge(struct inode *i, uint64_t off, uint64_t end)
 		atomic_fetch_sub(&t->nr_pages, want);
 		return -LINUX_ENOSPC;
 	}
-	for (uint64_t p = a; p < b; p++)
-		n->pages[p / 64] |= 1ull << (p % 64);
+	page_set_add(&n->pages, a, b);
 	i->blocks += want * (PAGE_SIZE / 512);
 	return 0;
 }
 
-/* Whole pages in [off, end) count no more. */
-static void pages_uncharge(struct inode *i, uint64_t off, uint64_t end)
+/* @nr pages count no more. */
+static void pages_uncharge(struct inode *i, uint64_t nr)
 {
-	struct tnode *n = tnode_of(i);
-	uint64_t a = ALIGN_UP(off, PAGE_SIZE) / PAGE_SIZE, b = MIN(end / PAGE_SIZE, n->nr_bitmap), had = 0;
+	atomic_fetch_sub(&tmpfs_of(i->sb)->nr_pages, nr);
+	budget_uncharge(tnode_of(i)->payer, BUDGET_TMPFS, nr);
+	i->blocks -= nr * (PAGE_SIZE / 512);
+}
 
-	for (uint64_t p = a; p < b; p++) {
-		if (!n->pages[p / 64]) {
-			p |= 63;
-			continue;
-		}
-		had += n->pages[p / 64] >> (p % 64) & 1;
-		n->pages[p / 64] &= ~(1ull << (p % 64));
-	}
-	atomic_fetch_sub(&tmpfs_of(i->sb)->nr_pages, had);
-	budget_uncharge(n->payer, BUDGET_TMPFS, had);
-	i->blocks -= had * (PAGE_SIZE / 512);
+/* Nor do whole pages in [off, end). */
+static void pages_forget(struct inode *i, uint64_t off, uint64_t end)
+{
+	pages_uncharge(i, page_set_remove(&tnode_of(i)->pages, ALIGN_UP(off, PAGE_SIZE) / PAGE_SIZE, end / PAGE_SIZE));
 }
 
 long tdata_reserve(struct inode *i, uint64_t off, uint64_t end)
@@ -263,7 +242,7 @@ void tdata_punch(struct inode *i, uint64_t off, uint64_t end)
 		memset(m->base + off, 0, end - off);
 	else
 		host_call(fallocate, m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, end - off);
-	pages_uncharge(i, off, end);
+	pages_forget(i, off, end);
 }
 
 long tdata_truncate(struct inode *i, uint64_t size)
@@ -290,7 +269,7 @@ long tdata_truncate(struct inode *i, uint64_t size)
 	atomic_store(&i->size, size);
 	if (size < old) {
 		tdata_punch(i, size, ALIGN_UP(old, PAGE_SIZE));
-		pages_uncharge(i, size, n->nr_bitmap * PAGE_SIZE);
+		pages_forget(i, size, UINT64_MAX);
 		if (size == 0 && n->fd < 0)
 			tmap_publish(n, NULL);
 	}
@@ -302,9 +281,7 @@ void tdata_free(struct inode *i)
 	struct tnode *n = tnode_of(i);
 
 	tmap_publish(n, NULL);
-	if (n->pages)
-		pages_uncharge(i, 0, n->nr_bitmap * PAGE_SIZE);
-	free(n->pages);
+	pages_uncharge(i, page_set_clear(&n->pages));
 	if (n->fd >= 0) {
 		host_call(close, n->fd);
 		atomic_fetch_sub_explicit(&nr_memfds, 1, memory_order_relaxed);

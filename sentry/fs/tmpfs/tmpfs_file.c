@@ -148,11 +148,6 @@ static long tmpfs_write(struct file *f, struct uio *io, uint64_t *pos, uint32_t 
 
 /* ---- holes ---- */
 
-static bool page_is_data(const struct tnode *n, uint64_t p)
-{
-	return p < n->nr_bitmap && n->pages[p / 64] >> (p % 64) & 1;
-}
-
 static long seek_data_hole(struct file *f, int64_t off, bool data)
 {
 	struct inode *i = f->inode;
@@ -168,10 +163,8 @@ static long seek_data_hole(struct file *f, int64_t off, bool data)
 			return data ? -LINUX_ENXIO : (long)size;
 		return (uint64_t)ret >= size ? (data ? -LINUX_ENXIO : (long)size) : ret;
 	}
-	for (p = (uint64_t)off / PAGE_SIZE; p < n->nr_bitmap && p * PAGE_SIZE < size; p++)
-		if (page_is_data(n, p) == data)
-			break;
-	if (data && !page_is_data(n, p))
+	p = MIN(page_set_next(&n->pages, (uint64_t)off / PAGE_SIZE, data), ALIGN_UP(size, PAGE_SIZE) / PAGE_SIZE);
+	if (data && p * PAGE_SIZE >= size)
 		return -LINUX_ENXIO;
 	return (long)MIN(MAX(p * PAGE_SIZE, (uint64_t)off), size);
 }
