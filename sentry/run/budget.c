@@ -48,7 +48,8 @@ void budget_set_limit(struct budget *b, uint64_t memory_limit)
 	else
 		heap = MAX(b->host_memory / 8, (uint64_t)BUDGET_HEAP_MIN_FREE);
 	atomic_store(&b->max[BUDGET_HEAP], MIN(heap, (uint64_t)BUDGET_HEAP_MAX));
-	atomic_store(&b->max[BUDGET_TMPFS], memory_limit / 4096);
+	/* the rest is for processes and Sentry: a full file system is better than a host that kills for memory */
+	atomic_store(&b->max[BUDGET_TMPFS], (memory_limit - memory_limit / 8) / 4096);
 }
 
 static void held_sub(struct budget *b, uint64_t n)

@@ -24,7 +24,8 @@ enum budget_kind {
 	BUDGET_KINDS,
 };
 
-/* Heap: half of the container's memory limit, or an eighth of the host's memory, but in these bounds. */
+/* Heap: half of the container's memory limit, or an eighth of the host's memory, but in these bounds.
+ * Pages of tmpfs: 7/8 of the limit; without one no bound but the mount's. */
 #define BUDGET_HEAP_MIN	       (32ull << 20)
 #define BUDGET_HEAP_MAX	       (4ull << 30)
 #define BUDGET_HEAP_MIN_FREE   (256ull << 20) /* of a container without limit */

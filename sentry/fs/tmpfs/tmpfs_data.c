@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/sysinfo.h>
 
 #include "base/hostcall.h"
 
@@ -86,12 +87,15 @@ static struct tmap *tmap_fd(int fd, uint64_t cap)
 /* Files of more than a page or two cost a host descriptor each. Half of what the Sentry may have is the bound for all of the
  * sandbox's: a container that fills a tmpfs with files must not keep the others from starting a process. */
 static _Atomic uint32_t nr_memfds;
-static uint32_t max_memfds; /* immutable after tmpfs_data_init() */
+static uint32_t max_memfds; /* immutable after tmpfs_data_init(), as is */
+static uint64_t host_pages;
 
 void tmpfs_data_init(void)
 {
 	struct rlimit rl;
+	struct sysinfo si;
 
+	host_pages = sysinfo(&si) ? UINT64_MAX : (uint64_t)si.totalram * si.mem_unit / PAGE_SIZE;
 	max_memfds = getrlimit(RLIMIT_NOFILE, &rl) ? 512 : (uint32_t)MIN(rl.rlim_cur, (rlim_t)UINT32_MAX) / 2;
 }
 
@@ -187,7 +191,7 @@ static long pages_charge(struct inode *i, uint64_t off, uint64_t end)
 	struct tmpfs_sb *t = tmpfs_of(i->sb);
 	uint64_t a = off / PAGE_SIZE, b = ALIGN_UP(end, PAGE_SIZE) / PAGE_SIZE, want;
 
-	if (t->max_pages && b - a > t->max_pages)
+	if (b - a > host_pages || (t->max_pages && b - a > t->max_pages))
 		return -LINUX_ENOSPC;	/* before the set grows for it */
 	if (!page_set_reserve(&n->pages, a, b))
 		return -LINUX_ENOMEM;
