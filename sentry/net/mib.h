@@ -75,7 +75,12 @@
 	X(TCPX_KEEPALIVE, "TcpExt", "TCPKeepAlive") X(TCPX_DEFER_ACCEPT_DROP, "TcpExt", "TCPDeferAcceptDrop") \
 	X(TCPX_RCV_COALESCE, "TcpExt", "TCPRcvCoalesce") X(TCPX_BACKLOG_DROP, "TcpExt", "TCPBacklogDrop") \
 	X(TCPX_RCVQ_DROP, "TcpExt", "TCPRcvQDrop") X(TCPX_FASTOPEN_ACTIVE, "TcpExt", "TCPFastOpenActive") \
+	X(TCPX_FASTOPEN_ACTIVE_FAIL, "TcpExt", "TCPFastOpenActiveFail")                            \
 	X(TCPX_FASTOPEN_PASSIVE, "TcpExt", "TCPFastOpenPassive")                                   \
+	X(TCPX_FASTOPEN_PASSIVE_FAIL, "TcpExt", "TCPFastOpenPassiveFail")                          \
+	X(TCPX_FASTOPEN_OVERFLOW, "TcpExt", "TCPFastOpenListenOverflow")                           \
+	X(TCPX_FASTOPEN_COOKIE_REQD, "TcpExt", "TCPFastOpenCookieReqd")                            \
+	X(TCPX_FASTOPEN_ALT_KEY, "TcpExt", "TCPFastOpenPassiveAltKey")                             \
 	X(TCPX_ZERO_WINDOW_PROBE, "TcpExt", "TCPWinProbe") X(TCPX_ORIG_DATA, "TcpExt", "TCPOrigDataSent")
 
 enum mib {

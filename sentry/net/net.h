@@ -9,7 +9,7 @@
  *                                the backlog, which the owner processes before it lets go
  *            ns->cfg_mu          links, addresses, namespaces' configuration
  *            bind/listen/established hash buckets, ns->fib_mu, ns->neigh_mu
- *            neigh.mu, link.mc_mu, conntrack buckets, sock.blq_mu, timers.mu  (leaves)
+ *            neigh.mu, link.mc_mu, conntrack buckets, sock.blq_mu, tcp_fo_cache.mu, timers.mu  (leaves)
  *          No lock but sock.own is held while packets are sent, and none at all while guest memory is copied.
  *          Event and notification callbacks run with sock.own or cfg_mu held and must only queue or wake.
  */
@@ -31,6 +31,7 @@ struct nf_ns;
 struct fib;
 struct neigh_table;
 struct pmtu_table;
+struct tcp_fo_cache;
 
 enum net_event {
 	NET_EV_LINK_NEW, NET_EV_LINK_DEL, NET_EV_ADDR_NEW, NET_EV_ADDR_DEL, NET_EV_ROUTE_NEW,
@@ -51,6 +52,7 @@ struct net_ns {
 	_Atomic uint32_t route_gen;
 	struct neigh_table *neigh;
 	struct pmtu_table *_Atomic pmtu; /* made by the first path MTU message */
+	struct tcp_fo_cache *_Atomic fo_cache; /* made by the first fast open cookie */
 	struct sock_tables *socks;
 	struct frag_table *frags;
 	struct nf_ns *nf;

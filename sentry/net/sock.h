@@ -109,6 +109,7 @@ struct net_msg {
 #define NET_MSG_HAS_OPTS    0x4000
 #define NET_MSG_HAS_PKTINFO_OLD 0x10000 /* under the names of RFC 2292 */
 #define NET_MSG_HAS_HOPS_OLD 0x20000
+#define NET_MSG_HAS_EARLY   0x40000 /* on return of a send: it began the connection, the bytes went with the SYN */
 #define NET_MSG_HAS_RETOPTS 0x8000	/* opts again, turned round for a reply */
 
 /* What the caller may do, decided by the socket layer from credentials. */

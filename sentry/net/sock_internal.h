@@ -256,6 +256,7 @@ void raw_err(struct net_ns *ns, const struct ip_err *e);
 void ping_rx(struct net_ns *ns, struct pkt *p);
 void ping_err(struct net_ns *ns, const struct ip_err *e);
 bool icmp_rate_ok(struct net_ns *ns);
+void tcp_fo_cache_free(struct net_ns *ns);
 
 /* What the receiving side keeps with a queued datagram. */
 struct dgram_cb {

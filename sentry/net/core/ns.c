@@ -18,6 +18,7 @@ static void ns_free(struct net_ns *ns)
 	net_neigh_fini(ns);
 	net_fib_fini(ns);
 	free(ns->pmtu);
+	tcp_fo_cache_free(ns);
 	free(ns);
 }
 

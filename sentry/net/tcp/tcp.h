@@ -92,6 +92,25 @@ struct tcp_rack { /* RFC 8985 section 5.2 */
 
 enum tcp_rtx_kind { TCP_RTX_NONE, TCP_RTX_RTO, TCP_RTX_PROBE0, TCP_RTX_TLP, TCP_RTX_REO };
 
+/* What a SYN or SYN-ACK says about fast open. */
+#define TCP_FO_KEY_LEN	  16
+#define TCP_FO_COOKIE_MIN 4	/* RFC 7413 section 4.1.1 */
+#define TCP_FO_COOKIE_MAX 16
+#define TCP_FO_COOKIE_LEN 8	/* of ours */
+struct tcp_fo {
+	bool opt;		/* the option goes out: empty asks for a cookie */
+	bool data;		/* the SYN may carry data */
+	uint16_t mss;		/* the peer's, as it was; 0 = unknown */
+	uint8_t len, cookie[TCP_FO_COOKIE_MAX];
+};
+enum tcp_fo_fail { TCP_FO_UNSPEC, TCP_FO_NO_COOKIE, TCP_FO_NOT_ACKED, TCP_FO_RETRANSMITTED }; /* tcpi_fastopen_client_fail */
+/* net.ipv4.tcp_fastopen */
+#define TCP_FO_CLIENT	      0x1
+#define TCP_FO_SERVER	      0x2
+#define TCP_FO_CLIENT_NO_COOKIE 0x4
+#define TCP_FO_SERVER_NO_COOKIE 0x200
+#define TCP_FO_ALL_LISTENERS  0x400
+
 struct tcp_sock {
 	struct sock sk;
 	/* ---- send side */
@@ -155,7 +174,10 @@ struct tcp_sock {
 	uint32_t ts_recent, ts_off;
 	uint64_t ts_recent_ns;
 	/* ---- settings */
-	bool nodelay, cork, quickack_off, inq_on, saw_fin, fastopen_connect, fastopen_on, repair_unused;
+	bool nodelay, cork, quickack_off, inq_on, saw_fin;
+	/* fast open, here because each send looks at them */
+	bool fo_deferred;	/* connect() is over, the SYN waits for the first write */
+	bool fo_child;		/* made by a SYN with data: reads and writes in SYN_RECV too */
 	uint32_t defer_accept, user_timeout_ms, notsent_lowat, keep_idle_s, keep_intvl_s;
 	uint8_t keep_cnt, syncnt;
 	int32_t linger2;
@@ -168,9 +190,20 @@ struct tcp_sock {
 	uint32_t acceptq_len, backlog; /* sk.mu */
 	_Atomic uint32_t synq_len;
 	_Atomic uint64_t synq_overflow_ns;
-	uint32_t fastopen_qlen;
 	struct list accept_node;
 	struct sock *parent;	/* while in its accept queue: borrowed */
+	/* ---- fast open (RFC 7413): tcp_fastopen.c */
+	bool fo_connect, fo_no_cookie; /* TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_NO_COOKIE */
+	bool fo_asked;		/* our SYN had the option or data */
+	bool fo_acked;		/* data of a SYN was taken: TCPI_OPT_SYN_DATA */
+	uint8_t fo_fail;	/* enum tcp_fo_fail */
+	uint8_t fo_nr_keys, fo_keys[2 * TCP_FO_KEY_LEN]; /* TCP_FASTOPEN_KEY of a listener */
+	uint32_t fo_syn_len;	/* bytes of the first unsent range that our SYN carries, until it is answered */
+	uint32_t fo_max;	/* listener: TCP_FASTOPEN, 0 = off */
+	uint32_t fo_pending;	/* listener: children whose handshake goes on, sk.mu */
+	uint32_t fo_reset;	/* listener: those that a reset ended since fo_reset_ns, sk.mu */
+	uint64_t fo_reset_ns;	/* sk.mu */
+	struct sock *fo_parent;	/* reference to the listener that counts us in fo_pending */
 	/* ---- facts for TCP_INFO */
 	uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans;
 	uint32_t segs_in, segs_out, data_segs_in, data_segs_out, dsack_dups, reord_seen;
@@ -212,6 +245,9 @@ void tcp_abort(struct tcp_sock *tp, int err);	/* we end it: RST */
 struct list *tcp_listen_node(struct sock *sk);
 struct sock *tcp_from_listen_node(struct list *e);
 int tcp_orphan_shutdown(struct tcp_sock *tp);
+/* connect() in two steps: route, ports and numbers (0: in SYN_SENT, or the error); the SYN, with what @fo allows. */
+int tcp_connect_start(struct sock *sk, const struct net_ep *ep);
+void tcp_connect_go(struct tcp_sock *tp, const struct tcp_fo *fo);
 /* ---- tcp_mini.c */
 void tcp_mini_free(struct skc *c);
 void tcp_mini_kill(struct skc *c);		/* out of the tables, timer off */
@@ -225,6 +261,15 @@ void tcp_listen_rx(struct sock *sk, struct pkt *p);
 void tcp_req_rx(struct tcp_req *r, struct pkt *p);
 void tcp_req_free(struct tcp_req *r);
 void tcp_listen_stop(struct tcp_sock *tp);
+/* A full endpoint in SYN_RECV for @r, in the tables (instead of @r when @in_table), its own held by us; NULL: could not be made. */
+struct tcp_sock *tcp_child_make(struct tcp_req *r, bool in_table);
+bool tcp_child_enqueue(struct tcp_sock *l, struct tcp_sock *child); /* false: the listener is closing or full */
+void tcp_child_drop(struct tcp_sock *child); /* made, but in no queue; releases own */
+/* ---- tcp_fastopen.c */
+void tcp_fo_lookup(struct tcp_sock *tp, struct tcp_fo *out);
+void tcp_fo_answered(struct tcp_sock *tp, const struct pkt *p); /* the SYN-ACK to a SYN with the option or data */
+bool tcp_fo_rx_syn(struct tcp_req *r, struct pkt *p, struct tcp_fo *out); /* true: @p became a connection */
+void tcp_fo_settled(struct tcp_sock *tp, bool reset); /* the handshake of a child is over */
 /* ---- tcp_cookie.c */
 uint32_t tcp_cookie_make(struct net_ns *ns, const struct pkt *p, uint16_t *mss);
 bool tcp_cookie_check(struct net_ns *ns, const struct pkt *p, uint16_t *mss);
@@ -241,6 +286,7 @@ struct tcp_opts {
 	uint32_t tsval, tsecr;
 	unsigned nr_sacks;
 	struct { uint32_t s, e; } sacks[4];
+	const struct tcp_fo *fo; /* SYN only; NULL: no option */
 };
 /* Appends a header to the empty packet @p and prepends nothing. Returns its length. */
 uint32_t tcp_put_header(struct pkt *p, uint16_t sport, uint16_t dport, uint32_t seq, uint32_t ack, uint8_t flags,
@@ -256,7 +302,8 @@ static inline uint32_t tcp_ts_now(struct net_ns *ns, uint32_t off)
 /* ---- tcp_output.c */
 void tcp_push(struct tcp_sock *tp, bool force);	/* sends what may be sent */
 void tcp_send_ack(struct tcp_sock *tp);
-void tcp_send_syn(struct tcp_sock *tp);
+void tcp_send_syn(struct tcp_sock *tp, const struct tcp_fo *fo); /* NULL: a plain one */
+void tcp_send_synack(struct tcp_sock *tp, const struct tcp_fo *fo);
 void tcp_send_fin(struct tcp_sock *tp);
 void tcp_send_rst(struct tcp_sock *tp);
 void tcp_send_probe(struct tcp_sock *tp, bool urgent);

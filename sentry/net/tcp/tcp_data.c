@@ -114,7 +114,6 @@ void tcp_init_transfer(struct tcp_sock *tp)
 	tp->fack = tp->snd_una;
 	tp->high_seq = tp->snd_una;
 	tp->cong->init(tp);
-	mib_inc(ns, MIB_TCP_CURR_ESTAB);
 }
 
 /* Once per round trip: if the application took more than the last time, the peer may send twice as much. */

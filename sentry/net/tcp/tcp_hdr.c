@@ -61,8 +61,12 @@ static void parse_options(struct tcp_cb *cb, const uint8_t *h)
 			}
 			break;
 		case OPT_TFO:
-			cb->tfo_off = (uint8_t)(i + 2);
-			cb->tfo_len = (uint8_t)(len - 2);
+			/* RFC 7413 section 4.1.1: none (a request), or 4 to 16 bytes, an even number */
+			if ((cb->flags & TCP_SYN) && !(len & 1) &&
+			    (len == 2 || (len >= 2 + TCP_FO_COOKIE_MIN && len <= 2 + TCP_FO_COOKIE_MAX))) {
+				cb->tfo_off = (uint8_t)(i + 2);
+				cb->tfo_len = (uint8_t)(len - 2);
+			}
 			break;
 		}
 		i += len;
@@ -135,6 +139,14 @@ static uint32_t put_options(uint8_t *b, const struct tcp_opts *o, bool syn)
 		*q++ = OPT_WSCALE;
 		*q++ = 3;
 		*q++ = o->wscale;
+	}
+	if (syn && o->fo && o->fo->opt) {
+		*q++ = OPT_TFO;
+		*q++ = (uint8_t)(2 + o->fo->len);
+		memcpy(q, o->fo->cookie, o->fo->len);
+		q += o->fo->len;
+		while ((q - b) % 4)
+			*q++ = OPT_NOP;
 	}
 	if (o->nr_sacks) {
 		*q++ = OPT_NOP;

@@ -255,10 +255,12 @@ static bool validate(struct tcp_sock *tp, struct pkt *p)
 	}
 	if (unlikely(cb->flags & TCP_RST)) {
 		/* RFC 5961 section 3.2: only the exact next number (or the edge of a SACK hole's end) resets */
-		if (cb->seq == tp->rcv_nxt)
+		if (cb->seq == tp->rcv_nxt) {
+			tcp_fo_settled(tp, true);
 			tcp_reset(tp, tp->sk.c.state == TCPS_CLOSE_WAIT ? LINUX_EPIPE : LINUX_ECONNRESET);
-		else
+		} else {
 			tcp_challenge_ack(tp);
+		}
 		pkt_free(p);
 		return false;
 	}
@@ -367,7 +369,9 @@ static void established(struct tcp_sock *tp)
 		tcp_sync_mss(tp, dst_mtu(tp->sk.c.ns, tp->sk.dst));
 	else
 		tcp_get_dst(tp, &d);
-	tcp_init_transfer(tp);
+	if (!tp->fo_child) /* that one has been at work since its SYN */
+		tcp_init_transfer(tp);
+	mib_inc(tp->sk.c.ns, MIB_TCP_CURR_ESTAB);
 	if (tp->sk.keepalive)
 		tcp_keepalive_arm(tp);
 }
@@ -400,15 +404,17 @@ static void rx_syn_sent(struct tcp_sock *tp, struct pkt *p)
 	tp->snd_wl1 = cb->seq;
 	tp->snd_wnd = tp->max_window = cb->wnd;
 	if (!(cb->flags & TCP_ACK)) { /* simultaneous open (RFC 9293 figure 7) */
-		struct tcp_opts o = { .mss = (uint16_t)MIN(tp->advmss, 65535u), .wscale = tp->wscale_ok ? tp->rcv_wscale : 255,
-				      .sack_ok = tp->sack_ok, .ts = tp->ts_ok, .tsval = tcp_ts_now(ns, tp->ts_off),
-				      .tsecr = tp->ts_recent };
-
 		tcp_set_state(tp, TCPS_SYN_RECV);
-		tcp_send_mini(&tp->sk.c, tp->iss, tp->rcv_nxt, TCP_SYN | TCP_ACK, (uint16_t)MIN(tp->rcv_wnd, 65535u), &o,
-			      tp->sk.tos, tp->sk.mark);
+		tp->snd_nxt = tp->iss + 1; /* whoever is in this state does not look at data of a SYN: it goes again */
+		tp->fo_syn_len = 0;
+		tp->fo_deferred = tp->fo_asked = false;
+		if (tp->rtx_kind == TCP_RTX_NONE)
+			tcp_rtx_arm(tp, TCP_RTX_RTO, TCP_RTO_INIT);
+		tcp_send_synack(tp, NULL);
 		goto out;
 	}
+	if (unlikely(tp->fo_asked))
+		tcp_fo_answered(tp, p);
 	tp->snd_una = cb->ack;
 	tp->rtx_at_ns = NET_NEVER;
 	tp->rtx_kind = TCP_RTX_NONE;
@@ -472,13 +478,19 @@ static void rx_other(struct tcp_sock *tp, struct pkt *p)
 	struct net_ns *ns = sk->c.ns;
 	int r;
 
+	if (unlikely(tp->fo_parent) && (cb->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN && cb->seq == tp->irs) {
+		tcp_send_synack(tp, NULL); /* the SYN again: its data is here already */
+		pkt_free(p);
+		return;
+	}
 	if (!validate(tp, p))
 		return;
 	if (!(cb->flags & TCP_ACK)) {
 		net_drop(ns, p, DROP_TCP_OFFSTATE);
 		return;
 	}
-	r = tcp_ack(tp, p, cb->end_seq != cb->seq);
+	/* in SYN_RECV it must acknowledge our SYN (RFC 9293 section 3.10.7.4, fifth) */
+	r = sk->c.state == TCPS_SYN_RECV && !after(cb->ack, tp->iss) ? -1 : tcp_ack(tp, p, cb->end_seq != cb->seq);
 	if (r <= 0 && sk->c.state == TCPS_SYN_RECV) {
 		tcp_send_reset(ns, p);
 		net_drop(ns, p, DROP_TCP_ACK);
@@ -490,6 +502,8 @@ static void rx_other(struct tcp_sock *tp, struct pkt *p)
 		return;
 	}
 	ts_store(tp, cb);
+	if (unlikely(tp->fo_parent) && after(tp->snd_una, tp->iss))
+		tcp_fo_settled(tp, false);
 	if (sk->c.state == TCPS_SYN_RECV) {
 		tp->snd_wnd = (uint32_t)cb->wnd << tp->snd_wscale;
 		tp->max_window = MAX(tp->max_window, tp->snd_wnd);
@@ -497,6 +511,7 @@ static void rx_other(struct tcp_sock *tp, struct pkt *p)
 		tp->rtx_at_ns = NET_NEVER;
 		tp->rtx_kind = TCP_RTX_NONE;
 		established(tp);
+		tcp_rearm_rto(tp); /* for what a fast child has sent */
 		sock_event(sk, NET_POLLOUT);
 	}
 	if (fin_acked(tp)) {

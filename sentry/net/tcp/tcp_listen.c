@@ -41,6 +41,9 @@ int tcp_listen(struct sock *sk, int backlog)
 			return ret;
 		}
 	}
+	if ((sk->c.ns->sysctl.tcp_fastopen & (TCP_FO_SERVER | TCP_FO_ALL_LISTENERS)) == (TCP_FO_SERVER | TCP_FO_ALL_LISTENERS) &&
+	    !tp->fo_max)
+		tp->fo_max = tp->backlog;
 	sk->c.state = TCPS_LISTEN;
 	sk->shut = 0;
 	listener_insert(sk);
@@ -111,10 +114,10 @@ void tcp_req_free(struct tcp_req *r)
 	sock_put(r->listener);
 }
 
-static void send_synack(struct tcp_req *r, uint32_t tsval)
+static void send_synack(struct tcp_req *r, uint32_t tsval, const struct tcp_fo *fo)
 {
 	struct tcp_opts o = { .wscale = r->wscale_ok ? r->rcv_wscale : 255, .sack_ok = r->sack_ok, .ts = r->ts_ok,
-			      .tsval = tsval, .tsecr = r->ts_recent };
+			      .tsval = tsval, .tsecr = r->ts_recent, .fo = fo };
 	struct tcp_sock *l = tcp_sk(r->listener);
 	struct net_flow fl = { .dst = r->c.raddr, .src = r->c.laddr, .oif = r->c.bound_if, .mark = r->mark,
 			       .any_src = true, .ipproto = NET_IPPROTO_TCP };
@@ -149,7 +152,7 @@ static void req_timer(struct net_timer *t)
 	}
 	r->retries++;
 	if (!r->acked_deferred) {
-		send_synack(r, tcp_ts_now(ns, r->ts_off));
+		send_synack(r, tcp_ts_now(ns, r->ts_off), NULL);
 		mib_inc(ns, MIB_TCP_RETRANS_SEGS);
 	}
 	if (!net_timer_arm(ns->stack, t, net_now(ns->stack) + req_timeout(r)))
@@ -187,32 +190,34 @@ static void req_fill(struct tcp_req *r, struct sock *l, const struct pkt *p)
 	net_timer_init(&r->timer, req_timer);
 }
 
-static void rx_syn(struct sock *sk, struct pkt *p)
+/* True: @p was used up. */
+static bool rx_syn(struct sock *sk, struct pkt *p)
 {
 	struct tcp_sock *l = tcp_sk(sk);
 	struct net_ns *ns = sk->c.ns;
 	uint32_t limit = MIN(MAX(l->backlog, 8u), (uint32_t)ns->sysctl.tcp_max_syn_backlog);
 	bool cookie = ns->sysctl.tcp_syncookies == 2;
+	struct tcp_fo fo = { 0 };
 	struct tcp_req *r;
 
 	if (naddr_is_multicast(&p->src) || naddr_is_any(&p->src) || p->type != PKT_HOST)
-		return;
+		return false;
 	if (queue_full(l)) {
 		mib_inc(ns, MIB_TCPX_LISTEN_OVERFLOWS);
 		mib_inc(ns, MIB_TCPX_LISTEN_DROPS);
-		return;
+		return false;
 	}
 	if (atomic_load(&l->synq_len) >= limit) {
 		if (!ns->sysctl.tcp_syncookies) {
 			mib_inc(ns, MIB_TCPX_LISTEN_DROPS);
-			return;
+			return false;
 		}
 		cookie = true;
 	}
 	r = calloc(1, sizeof(*r));
 	if (!r) {
 		mib_inc(ns, MIB_TCPX_LISTEN_DROPS);
-		return;
+		return false;
 	}
 	req_fill(r, sk, p);
 	if (cookie) {
@@ -226,21 +231,26 @@ static void rx_syn(struct sock *sk, struct pkt *p)
 			r->wscale_ok = false;
 			r->sack_ok = false;
 		}
-		send_synack(r, r->ts_ok ? tcp_cookie_ts(r, ts) : 0);
+		send_synack(r, r->ts_ok ? tcp_cookie_ts(r, ts) : 0, NULL);
 		skc_put(&r->c);
-		return;
+		return false;
 	}
 	r->snt_isn = tcp_isn(ns, &r->c);
+	if (unlikely(TCP_CB(p)->tfo_off || l->fo_max) && tcp_fo_rx_syn(r, p, &fo)) {
+		skc_put(&r->c);
+		return true;
+	}
 	r->sent_ns = net_now(ns->stack);
 	if (!ehash_insert(&r->c, NULL, NULL)) {
 		skc_put(&r->c);
-		return;
+		return false;
 	}
 	atomic_fetch_add(&l->synq_len, 1);
 	skc_get(&r->c);
 	net_timer_arm(ns->stack, &r->timer, r->sent_ns + req_timeout(r));
-	send_synack(r, tcp_ts_now(ns, r->ts_off));
+	send_synack(r, tcp_ts_now(ns, r->ts_off), fo.opt ? &fo : NULL);
 	skc_put(&r->c);
+	return false;
 }
 
 /* ---- children --------------------------------------------------------------------------------------------------- */
@@ -343,7 +353,7 @@ static struct tcp_sock *child_new(struct tcp_req *r)
 }
 
 /* The listener takes the child, unless it is closing or full. */
-static bool enqueue_child(struct tcp_sock *l, struct tcp_sock *child)
+bool tcp_child_enqueue(struct tcp_sock *l, struct tcp_sock *child)
 {
 	bool ok;
 
@@ -358,12 +368,45 @@ static bool enqueue_child(struct tcp_sock *l, struct tcp_sock *child)
 	return ok;
 }
 
+struct tcp_sock *tcp_child_make(struct tcp_req *r, bool in_table)
+{
+	struct tcp_sock *l = tcp_sk(r->listener), *tp = child_new(r);
+	struct net_ns *ns = r->c.ns;
+	uint32_t hdr = naddr_is_v4(&r->c.raddr) ? 40 : 60;
+	struct dst *d;
+
+	if (!tp)
+		return NULL;
+	mutex_lock(&tp->sk.own);
+	tcp_get_dst(tp, &d);
+	tp->advmss = MIN(tp->sk.dst ? tp->sk.dst->link->mtu : 1500u, PKT_MAX_LEN) - hdr;
+	if (bind_inherit(&tp->sk.c, &l->sk.c) || !ehash_insert(&tp->sk.c, in_table ? &r->c : NULL, NULL)) {
+		bind_release(&tp->sk.c);
+		tp->sk.c.state = TCPS_CLOSE;
+		mutex_unlock(&tp->sk.own);
+		sock_put(&tp->sk);
+		return NULL;
+	}
+	if (in_table) {
+		if (net_timer_cancel(ns->stack, &r->timer))
+			skc_put(&r->c);
+		atomic_fetch_sub(&l->synq_len, 1);
+	}
+	mib_inc(ns, MIB_TCP_PASSIVE_OPENS);
+	return tp;
+}
+
+void tcp_child_drop(struct tcp_sock *tp)
+{
+	sock_release_owned(&tp->sk);
+	sock_put(&tp->sk);
+}
+
 /* Takes over @p. @in_table: @r is in the established table and is replaced. */
 static void become_child(struct tcp_req *r, struct pkt *p, bool in_table)
 {
 	struct tcp_sock *l = tcp_sk(r->listener), *tp;
 	struct net_ns *ns = r->c.ns;
-	struct dst *d;
 
 	if (queue_full(l)) {
 		mib_inc(ns, MIB_TCPX_LISTEN_OVERFLOWS);
@@ -374,31 +417,15 @@ static void become_child(struct tcp_req *r, struct pkt *p, bool in_table)
 		net_drop(ns, p, DROP_TCP_LISTEN_FULL);
 		return;
 	}
-	tp = child_new(r);
+	tp = tcp_child_make(r, in_table);
 	if (!tp) {
-		net_drop(ns, p, DROP_NOMEM);
+		net_drop(ns, p, DROP_TCP_OFFSTATE);
 		return;
 	}
-	mutex_lock(&tp->sk.own);
-	tcp_get_dst(tp, &d);
-	{
-		uint32_t hdr = naddr_is_v4(&tp->sk.c.raddr) ? 40 : 60;
-
-		tp->advmss = MIN(tp->sk.dst ? tp->sk.dst->link->mtu : 1500u, PKT_MAX_LEN) - hdr;
-	}
-	if (bind_inherit(&tp->sk.c, &l->sk.c) || !ehash_insert(&tp->sk.c, in_table ? &r->c : NULL, NULL))
-		goto lost;
-	if (in_table) {
-		if (net_timer_cancel(ns->stack, &r->timer))
-			skc_put(&r->c);
-		atomic_fetch_sub(&l->synq_len, 1);
-	}
-	mib_inc(ns, MIB_TCP_PASSIVE_OPENS);
-	if (!enqueue_child(l, tp)) {
+	if (!tcp_child_enqueue(l, tp)) {
 		tcp_abort(tp, LINUX_ECONNABORTED);
 		pkt_free(p);
-		sock_release_owned(&tp->sk);
-		sock_put(&tp->sk);
+		tcp_child_drop(tp);
 		return;
 	}
 	/* the creation reference now belongs to the accept queue */
@@ -407,13 +434,6 @@ static void become_child(struct tcp_req *r, struct pkt *p, bool in_table)
 	sock_release_owned(&tp->sk);
 	sock_put(&tp->sk);
 	sock_event(&l->sk, NET_POLLIN);
-	return;
-lost:
-	bind_release(&tp->sk.c);
-	tp->sk.c.state = TCPS_CLOSE;
-	mutex_unlock(&tp->sk.own);
-	sock_put(&tp->sk);
-	net_drop(ns, p, DROP_TCP_OFFSTATE);
 }
 
 static void rx_cookie(struct sock *sk, struct pkt *p)
@@ -465,8 +485,8 @@ void tcp_listen_rx(struct sock *sk, struct pkt *p)
 	} else if (cb->flags & TCP_ACK) {
 		rx_cookie(sk, p);
 	} else if ((cb->flags & TCP_SYN) && !(cb->flags & TCP_FIN)) {
-		rx_syn(sk, p);
-		pkt_free(p);
+		if (!rx_syn(sk, p))
+			pkt_free(p);
 	} else {
 		net_drop(ns, p, DROP_TCP_OFFSTATE);
 	}
@@ -485,7 +505,7 @@ void tcp_req_rx(struct tcp_req *r, struct pkt *p)
 		goto drop;
 	}
 	if ((cb->flags & TCP_SYN) && cb->seq == r->rcv_isn && !(cb->flags & (TCP_ACK | TCP_RST))) {
-		send_synack(r, tcp_ts_now(ns, r->ts_off)); /* the SYN again */
+		send_synack(r, tcp_ts_now(ns, r->ts_off), NULL); /* the SYN again */
 		goto drop;
 	}
 	if ((cb->flags & TCP_ACK) && cb->ack != r->snt_isn + 1) {

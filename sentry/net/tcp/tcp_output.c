@@ -306,10 +306,11 @@ void tcp_send_ack(struct tcp_sock *tp)
 	output_one(tp, p);
 }
 
-void tcp_send_syn(struct tcp_sock *tp)
+void tcp_send_syn(struct tcp_sock *tp, const struct tcp_fo *fo)
 {
 	struct net_ns *ns = tp->sk.c.ns;
-	struct tcp_opts o = { .mss = (uint16_t)MIN(tp->advmss, 65535u), .wscale = 255 };
+	struct tcp_opts o = { .mss = (uint16_t)MIN(tp->advmss, 65535u), .wscale = 255, .fo = fo };
+	struct tcp_seg *s = fo && tp->fo_syn_len ? tp->unsent : NULL;
 	struct pkt *p;
 
 	if (ns->sysctl.tcp_window_scaling)
@@ -320,8 +321,28 @@ void tcp_send_syn(struct tcp_sock *tp)
 		o.tsval = tcp_ts_now(ns, tp->ts_off);
 	}
 	p = build(tp, tp->iss, TCP_SYN, 0, &o);
-	if (p)
-		output_one(tp, p);
+	if (!p)
+		return;
+	if (s) { /* RFC 7413 section 4.2.1 */
+		pkt_buf_get(s->buf);
+		BUG_ON(!pkt_add_frag(p, s->buf, s->off, s->len));
+		set_gso(tp, p, s->len);
+		tp->data_segs_out++;
+		tp->bytes_sent += s->len;
+		mib_inc(ns, MIB_TCPX_ORIG_DATA);
+	}
+	output_one(tp, p);
+}
+
+/* From an endpoint in SYN_RECV: after a simultaneous open or a fast one. */
+void tcp_send_synack(struct tcp_sock *tp, const struct tcp_fo *fo)
+{
+	struct tcp_opts o = { .mss = (uint16_t)MIN(tp->advmss, 65535u), .wscale = tp->wscale_ok ? tp->rcv_wscale : 255,
+			      .sack_ok = tp->sack_ok, .ts = tp->ts_ok, .tsval = tcp_ts_now(tp->sk.c.ns, tp->ts_off),
+			      .tsecr = tp->ts_recent, .fo = fo };
+
+	tcp_send_mini(&tp->sk.c, tp->iss, tp->rcv_nxt, TCP_SYN | TCP_ACK, (uint16_t)MIN(tp->rcv_wnd, 65535u), &o,
+		      naddr_is_v4(&tp->sk.c.raddr) ? tp->sk.tos : tp->sk.tclass, tp->sk.mark);
 }
 
 void tcp_send_rst(struct tcp_sock *tp)
@@ -456,7 +477,8 @@ void tcp_push(struct tcp_sock *tp, bool force)
 	struct dst *d;
 
 	if (!tp->unsent || !(TCPF(tp->sk.c.state) & (TCPF(TCPS_ESTABLISHED) | TCPF(TCPS_CLOSE_WAIT) | TCPF(TCPS_FIN_WAIT1) |
-						     TCPF(TCPS_CLOSING) | TCPF(TCPS_LAST_ACK))))
+						     TCPF(TCPS_CLOSING) | TCPF(TCPS_LAST_ACK) |
+						     (tp->fo_child ? TCPF(TCPS_SYN_RECV) : 0))))
 		return;
 	if (tcp_get_dst(tp, &d)) /* also brings the MSS up to date */
 		goto out;

@@ -108,7 +108,7 @@ static long check_send(struct tcp_sock *tp)
 		return -e;
 	if (sk->shut & 2)
 		return -LINUX_EPIPE;
-	if (TCPF(sk->c.state) & TCP_CAN_SEND)
+	if ((TCPF(sk->c.state) & TCP_CAN_SEND) || (sk->c.state == TCPS_SYN_RECV && tp->fo_child))
 		return 0;
 	if (TCPF(sk->c.state) & (TCPF(TCPS_SYN_SENT) | TCPF(TCPS_SYN_RECV)))
 		return -LINUX_EAGAIN;
@@ -135,6 +135,67 @@ static long finish(struct tcp_sock *tp, long done, long err, const struct net_ms
 	return done ? done : err;
 }
 
+/* The first bytes of a connection whose SYN has not been sent: how many went into the queue for it, or the error. Own held, and
+ * let go in between. */
+static long queue_early(struct tcp_sock *tp, struct net_iter *it, const struct tcp_fo *fo, uint8_t flags)
+{
+	struct sock *sk = &tp->sk;
+	/* room for all options that there may be, also those of middleboxes */
+	uint32_t mss = fo->mss ? MIN(tp->mss, (uint32_t)fo->mss) : tp->mss, off, n, iss = tp->iss;
+	size_t want = MIN(it->left, (size_t)MIN(mss - MIN(mss, 40u), wspace(tp)));
+	struct pkt_buf *b = want ? reserve(tp, want, &off, &n) : NULL;
+	long r, err;
+
+	if (!b)
+		return 0;
+	sock_release_owned(sk);
+	r = net_iter_copy(it, b->data + off, n);
+	mutex_lock(&sk->own);
+	err = check_send(tp);
+	if (err == -LINUX_EAGAIN && tp->iss == iss) /* still our attempt */
+		err = 0;
+	if (r <= 0 || err) {
+		pkt_buf_put(b);
+		return err ? err : -LINUX_EFAULT;
+	}
+	err = append(tp, b, off, (uint32_t)r, it->left ? 0 : flags);
+	return err ? err : r;
+}
+
+/* MSG_FASTOPEN, or the first write after a deferred connect(): begins the connection, with data in the SYN if a cookie is at
+ * hand (RFC 7413 section 4.2.1). Own held. Bytes taken; -LINUX_EINPROGRESS: the SYN went without; or the error. */
+static long send_early(struct tcp_sock *tp, struct net_iter *it, struct net_msg *m)
+{
+	struct sock *sk = &tp->sk;
+	struct tcp_fo fo;
+	long r = 0;
+
+	if (!tp->fo_deferred) {
+		if (!(sk->c.ns->sysctl.tcp_fastopen & TCP_FO_CLIENT))
+			return -LINUX_EOPNOTSUPP;
+		if (sk->c.state == TCPS_CLOSE && !(m->has & NET_MSG_HAS_NAME))
+			return -LINUX_EINVAL;
+		r = tcp_connect_start(sk, &m->name);
+		if (r)
+			return r;
+	}
+	tp->fo_deferred = false; /* this call sends the SYN; others wait for its answer */
+	if (m)
+		m->flags &= ~(uint32_t)NET_MSG_FASTOPEN;
+	tcp_fo_lookup(tp, &fo);
+	if (fo.data && it->left)
+		r = queue_early(tp, it, &fo, m && (m->flags & NET_MSG_MORE) ? 0 : TCP_PSH);
+	if (sk->c.state == TCPS_SYN_SENT && tp->rtx_kind == TCP_RTX_NONE) {
+		tp->fo_syn_len = r > 0 ? (uint32_t)r : 0;
+		tcp_connect_go(tp, &fo);
+	} else if (r > 0) { /* a SYN of the peer crossed ours while the bytes were copied */
+		tcp_push(tp, true);
+	}
+	if (r > 0 && m)
+		m->has |= NET_MSG_HAS_EARLY;
+	return r ? r : -LINUX_EINPROGRESS;
+}
+
 long tcp_sendmsg(struct sock *sk, struct net_iter *it, struct net_msg *m)
 {
 	struct tcp_sock *tp = tcp_sk(sk);
@@ -142,12 +203,10 @@ long tcp_sendmsg(struct sock *sk, struct net_iter *it, struct net_msg *m)
 	long done = 0, err;
 
 	sock_own(sk);
-	if (m && (m->flags & NET_MSG_FASTOPEN) && sk->c.state == TCPS_CLOSE && (m->has & NET_MSG_HAS_NAME)) {
-		err = sk->ops->connect(sk, &m->name); /* no cookie cached: an ordinary handshake (RFC 7413 section 4.1.2) */
-		if (err) {
-			sock_release(sk);
-			return err == -LINUX_EINPROGRESS && it->left ? -LINUX_EINPROGRESS : err;
-		}
+	if (unlikely(tp->fo_deferred || (m && (m->flags & NET_MSG_FASTOPEN)))) {
+		err = send_early(tp, it, m);
+		sock_release(sk);
+		return err;
 	}
 	err = check_send(tp);
 	if (err || !it->left)

@@ -68,6 +68,8 @@ void tcp_done(struct tcp_sock *tp)
 	if (old == TCPS_CLOSE)
 		return;
 	drop_current(tp);
+	tcp_fo_settled(tp, false);
+	tp->fo_deferred = false;
 	tcp_timers_stop(tp);
 	if (old == TCPS_FIN_WAIT2 || old == TCPS_CLOSING || old == TCPS_LAST_ACK)
 		sk->c.state = TCPS_CLOSE; /* the orderly end is no reset */
@@ -102,7 +104,7 @@ void tcp_abort(struct tcp_sock *tp, int err)
 	tcp_reset(tp, err);
 }
 
-static int tcp_connect(struct sock *sk, const struct net_ep *ep)
+int tcp_connect_start(struct sock *sk, const struct net_ep *ep)
 {
 	struct tcp_sock *tp = tcp_sk(sk);
 	struct net_ns *ns = sk->c.ns;
@@ -118,7 +120,7 @@ static int tcp_connect(struct sock *sk, const struct net_ep *ep)
 		break;
 	case TCPS_SYN_SENT:
 	case TCPS_SYN_RECV:
-		return -LINUX_EALREADY;
+		return tp->fo_deferred || tp->fo_child ? -LINUX_EISCONN : -LINUX_EALREADY;
 	default:
 		return -LINUX_EISCONN;
 	}
@@ -186,10 +188,40 @@ static int tcp_connect(struct sock *sk, const struct net_ep *ep)
 	tp->snd_nxt = tp->write_seq = tp->iss + 1;
 	tp->rcv_nxt = 0;
 	tp->syn_retries = tp->retries = 0;
+	tp->fo_syn_len = 0;
+	tp->fo_deferred = tp->fo_asked = tp->fo_acked = false;
+	tp->fo_fail = TCP_FO_UNSPEC;
+	return 0;
+}
+
+void tcp_connect_go(struct tcp_sock *tp, const struct tcp_fo *fo)
+{
+	struct net_ns *ns = tp->sk.c.ns;
+
+	tp->fo_asked = fo && (fo->opt || tp->fo_syn_len);
+	tp->snd_nxt = tp->iss + 1 + tp->fo_syn_len;
 	tp->retrans_stamp_ns = net_now(ns->stack);
 	mib_inc(ns, MIB_TCP_ACTIVE_OPENS);
 	tcp_rtx_arm(tp, TCP_RTX_RTO, TCP_RTO_INIT);
-	tcp_send_syn(tp);
+	tcp_send_syn(tp, fo);
+}
+
+static int tcp_connect(struct sock *sk, const struct net_ep *ep)
+{
+	struct tcp_sock *tp = tcp_sk(sk);
+	struct tcp_fo fo = { 0 };
+	int ret = tcp_connect_start(sk, ep);
+
+	if (ret)
+		return ret;
+	if (tp->fo_connect) {
+		tcp_fo_lookup(tp, &fo);
+		if (fo.data) { /* TCP_FASTOPEN_CONNECT: the first write sends the SYN */
+			tp->fo_deferred = true;
+			return 0;
+		}
+	}
+	tcp_connect_go(tp, &fo);
 	return -LINUX_EINPROGRESS;
 }
 
@@ -229,8 +261,10 @@ static int tcp_disconnect(struct sock *sk)
 static void close_write(struct tcp_sock *tp)
 {
 	switch ((uint8_t)tp->sk.c.state) {
-	case TCPS_ESTABLISHED:
 	case TCPS_SYN_RECV:
+		mib_inc(tp->sk.c.ns, MIB_TCP_CURR_ESTAB); /* as drop_current() takes it that it was */
+		/* fallthrough */
+	case TCPS_ESTABLISHED:
 		tcp_set_state(tp, TCPS_FIN_WAIT1);
 		tcp_send_fin(tp);
 		break;
@@ -350,7 +384,9 @@ static uint32_t tcp_poll(struct sock *sk)
 		m |= NET_POLLHUP;
 	if (shut & 1)
 		m |= NET_POLLIN | NET_POLLRDNORM | NET_POLLRDHUP;
-	if (st != TCPS_SYN_SENT && st != TCPS_SYN_RECV) {
+	if (st == TCPS_SYN_SENT && tp->fo_deferred)
+		m |= NET_POLLOUT | NET_POLLWRNORM;
+	if (st != TCPS_SYN_SENT && (st != TCPS_SYN_RECV || tp->fo_child)) {
 		uint64_t need = (uint64_t)MAX(sk->rcvlowat, 1);
 
 		if (tp->urg_valid && !sk->oobinline && tp->urg_seq == tp->copied_seq && !tp->urg_read)

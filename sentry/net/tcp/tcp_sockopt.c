@@ -30,6 +30,16 @@ static int set_congestion(struct tcp_sock *tp, const void *val, uint32_t len)
 	return 0;
 }
 
+/* One key, or two: the second is the one before, whose cookies still count. */
+static int set_fo_key(struct tcp_sock *tp, const void *val, uint32_t len)
+{
+	if (len != TCP_FO_KEY_LEN && len != 2 * TCP_FO_KEY_LEN)
+		return -LINUX_EINVAL;
+	memcpy(tp->fo_keys, val, len);
+	tp->fo_nr_keys = (uint8_t)(len / TCP_FO_KEY_LEN);
+	return 0;
+}
+
 /* Rows with plain integer semantics: limits are inclusive. */
 static const struct int_row {
 	int name, min, max;
@@ -41,7 +51,8 @@ static const struct int_row {
 	{ LINUX_TCP_DEFER_ACCEPT, INT32_MIN, INT32_MAX }, { LINUX_TCP_WINDOW_CLAMP, 0, INT32_MAX },
 	{ LINUX_TCP_QUICKACK, INT32_MIN, INT32_MAX }, { LINUX_TCP_USER_TIMEOUT, 0, INT32_MAX },
 	{ LINUX_TCP_FASTOPEN, 0, INT32_MAX },	   { LINUX_TCP_NOTSENT_LOWAT, INT32_MIN, INT32_MAX },
-	{ LINUX_TCP_FASTOPEN_CONNECT, 0, 1 },	   { LINUX_TCP_INQ, 0, 1 },
+	{ LINUX_TCP_FASTOPEN_CONNECT, 0, 1 },	   { LINUX_TCP_FASTOPEN_NO_COOKIE, 0, 1 },
+	{ LINUX_TCP_INQ, 0, 1 },
 };
 
 static int set_int(struct tcp_sock *tp, int name, int v)
@@ -102,14 +113,25 @@ static int set_int(struct tcp_sock *tp, int name, int v)
 		tp->user_timeout_ms = (uint32_t)v;
 		return 0;
 	case LINUX_TCP_FASTOPEN:
-		tp->fastopen_qlen = (uint32_t)v;
+		if (!(TCPF(sk->c.state) & (TCPF(TCPS_CLOSE) | TCPF(TCPS_LISTEN))))
+			return -LINUX_EINVAL;
+		tp->fo_max = MIN((uint32_t)v, (uint32_t)sk->c.ns->sysctl.somaxconn);
 		return 0;
 	case LINUX_TCP_NOTSENT_LOWAT:
 		tp->notsent_lowat = (uint32_t)v;
 		sock_event(sk, NET_POLLOUT);
 		return 0;
 	case LINUX_TCP_FASTOPEN_CONNECT:
-		tp->fastopen_connect = v;
+		if (!(sk->c.ns->sysctl.tcp_fastopen & TCP_FO_CLIENT))
+			return -LINUX_EOPNOTSUPP;
+		if (sk->c.state != TCPS_CLOSE)
+			return -LINUX_EINVAL;
+		tp->fo_connect = v;
+		return 0;
+	case LINUX_TCP_FASTOPEN_NO_COOKIE:
+		if (!(TCPF(sk->c.state) & (TCPF(TCPS_CLOSE) | TCPF(TCPS_LISTEN))))
+			return -LINUX_EINVAL;
+		tp->fo_no_cookie = v;
 		return 0;
 	case LINUX_TCP_INQ:
 		tp->inq_on = v;
@@ -128,6 +150,8 @@ int tcp_setopt(struct sock *sk, int level, int name, const void *val, uint32_t l
 		return -LINUX_ENOPROTOOPT;
 	if (name == LINUX_TCP_CONGESTION)
 		return set_congestion(tp, val, len);
+	if (name == LINUX_TCP_FASTOPEN_KEY)
+		return set_fo_key(tp, val, len);
 	for (unsigned i = 0; i < ARRAY_SIZE(limits); i++) {
 		if (limits[i].name != name)
 			continue;
@@ -152,7 +176,9 @@ static void fill_info(struct tcp_sock *tp, struct linux_tcp_info *i)
 	i->retransmits = tp->retries;
 	i->probes = tp->probes_out;
 	i->backoff = tp->backoff;
-	i->options = (uint8_t)((tp->ts_ok ? 1 : 0) | (tp->sack_ok ? 2 : 0) | (tp->wscale_ok ? 4 : 0));
+	i->options = (uint8_t)((tp->ts_ok ? 1 : 0) | (tp->sack_ok ? 2 : 0) | (tp->wscale_ok ? 4 : 0) |
+			       (tp->fo_acked ? LINUX_TCPI_OPT_SYN_DATA : 0));
+	i->flags = (uint8_t)(tp->fo_fail << 1); /* behind the bit tcpi_delivery_rate_app_limited */
 	i->wscale = (uint8_t)(tp->snd_wscale | tp->rcv_wscale << 4);
 	i->rto = (uint32_t)(tp->rto_ns / 1000);
 	i->ato = (uint32_t)(tp->ato_ns / 1000);
@@ -251,14 +277,19 @@ int tcp_getopt(struct sock *sk, int level, int name, void *val, uint32_t *len)
 		v = (int)tp->user_timeout_ms;
 		break;
 	case LINUX_TCP_FASTOPEN:
-		v = (int)tp->fastopen_qlen;
+		v = (int)tp->fo_max;
 		break;
 	case LINUX_TCP_NOTSENT_LOWAT:
 		v = (int)tp->notsent_lowat;
 		break;
 	case LINUX_TCP_FASTOPEN_CONNECT:
-		v = tp->fastopen_connect;
+		v = tp->fo_connect;
 		break;
+	case LINUX_TCP_FASTOPEN_NO_COOKIE:
+		v = tp->fo_no_cookie;
+		break;
+	case LINUX_TCP_FASTOPEN_KEY:
+		return opt_put(val, len, tp->fo_keys, (uint32_t)tp->fo_nr_keys * TCP_FO_KEY_LEN);
 	case LINUX_TCP_INQ:
 		v = tp->inq_on;
 		break;

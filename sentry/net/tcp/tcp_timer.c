@@ -120,7 +120,7 @@ static unsigned orphan_retries(const struct tcp_sock *tp, bool alive)
 static void syn_timeout(struct tcp_sock *tp)
 {
 	struct net_ns *ns = tp->sk.c.ns;
-	unsigned max = tp->syncnt ? tp->syncnt : (unsigned)ns->sysctl.tcp_syn_retries;
+	unsigned max = tp->syncnt ? tp->syncnt : (unsigned)(tp->fo_child ? ns->sysctl.tcp_synack_retries : ns->sysctl.tcp_syn_retries);
 
 	if (tp->syn_retries >= max ||
 	    (tp->user_timeout_ms && net_now(ns->stack) - tp->retrans_stamp_ns >= tp->user_timeout_ms * NET_MSEC)) {
@@ -133,14 +133,9 @@ static void syn_timeout(struct tcp_sock *tp)
 	tp->total_retrans++;
 	if (tp->sk.c.state == TCPS_SYN_SENT) {
 		sock_dst_reset(&tp->sk);
-		tcp_send_syn(tp);
+		tcp_send_syn(tp, NULL); /* RFC 7413 section 4.1.3: without what a middlebox may have taken offence at */
 	} else {
-		struct tcp_opts o = { .mss = (uint16_t)MIN(tp->advmss, 65535u), .wscale = tp->wscale_ok ? tp->rcv_wscale : 255,
-				      .sack_ok = tp->sack_ok, .ts = tp->ts_ok, .tsval = tcp_ts_now(ns, tp->ts_off),
-				      .tsecr = tp->ts_recent };
-
-		tcp_send_mini(&tp->sk.c, tp->iss, tp->rcv_nxt, TCP_SYN | TCP_ACK, (uint16_t)MIN(tp->rcv_wnd, 65535u), &o,
-			      tp->sk.tos, tp->sk.mark);
+		tcp_send_synack(tp, NULL);
 	}
 	tcp_rtx_arm(tp, TCP_RTX_RTO, TCP_RTO_INIT << MIN(tp->syn_retries, (uint8_t)6));
 }
@@ -151,7 +146,8 @@ static void rto(struct tcp_sock *tp)
 	struct tcp_seg *head;
 	bool dead;
 
-	if (TCPF(tp->sk.c.state) & (TCPF(TCPS_SYN_SENT) | TCPF(TCPS_SYN_RECV))) {
+	/* a fast child may have gone on to FIN_WAIT1: its SYN-ACK comes first */
+	if ((TCPF(tp->sk.c.state) & (TCPF(TCPS_SYN_SENT) | TCPF(TCPS_SYN_RECV))) || tp->fo_parent) {
 		syn_timeout(tp);
 		return;
 	}

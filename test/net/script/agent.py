@@ -27,7 +27,7 @@ def wait(s, ms, out=False):
 def run(words):
     cmd, name = words[0], words[1]
     s = socks.get(name)
-    if s is None and cmd not in ("listen", "connect", "close"):
+    if s is None and cmd not in ("listen", "connect", "early", "sysctl", "close"):
         return "no such socket"
     if cmd == "listen":
         s = socks[name] = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -48,6 +48,18 @@ def run(words):
         if len(words) > 4:
             s.bind(("0.0.0.0", int(words[4])))
         return call(s.connect, (words[2], int(words[3])))
+    if cmd == "early":  # connect and send in one
+        s = socks[name] = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        s.setblocking(False)
+        s.bind(("0.0.0.0", int(words[4])))
+        return call(s.sendto, bytes(i % 251 for i in range(int(words[5]))), socket.MSG_FASTOPEN, (words[2], int(words[3])))
+    if cmd == "sysctl":
+        try:
+            with open("/proc/sys/net/" + name, "w") as f:
+                f.write(words[2])
+        except OSError as e:
+            return errno.errorcode.get(e.errno, str(e.errno))
+        return "ok"
     if cmd == "connected":
         if not wait(s, int(words[2]), True):
             return "not yet"
@@ -75,6 +87,8 @@ def run(words):
         return "ok"
     if cmd == "state":
         return str(s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0])
+    if cmd == "syndata":  # TCPI_OPT_SYN_DATA
+        return "yes" if s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[5] & 32 else "no"
     return "what?"
 
 

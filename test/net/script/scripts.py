@@ -648,6 +648,168 @@ def keepalive(t):
     t.end(c)
 
 
+# ---- fast open (RFC 7413) -----------------------------------------------------------------------------------------------------------
+TFO = 34
+
+
+def tfo(cookie=b""):
+    return struct.pack(">BBH", 2, 4, 1460) + struct.pack(">BB", TFO, 2 + len(cookie)) + cookie
+
+
+def tfo_listen(t, queue=3):
+    t.say("sysctl", t.app("sysctl", "ipv4/tcp_fastopen", 3))
+    t.app("listen", "L", 7000)
+    t.say("option", t.app("set", "L", 6, 23, queue))
+
+
+def tfo_cookie(t):
+    """A cookie of the listener's, by a connection that asks for one."""
+    c = t.conn(7000)
+    c.put(SYN, opts=tfo())
+    s = c.get()
+    k = s.opts.get(TFO, b"")
+    t.say("asked:", c.show(s), "cookie of", len(k))
+    c.nxt, c.rcv = 1, 1
+    c.put(RST | ACK)
+    c.quiet(0.05)
+    return k
+
+
+def tfo_server(t):
+    tfo_listen(t)
+    k = tfo_cookie(t)
+    c = t.conn(7000)
+    c.put(SYN, d(100), opts=tfo(k))
+    s = c.get()
+    t.say(c.show(s), "cookie" if TFO in s.opts else "no cookie")
+    t.say("accept", t.app("accept", "L", "A"), "state", t.app("state", "A"), "recv", t.app("recv", "A", 1000), t.app("syndata", "A"))
+    c.nxt, c.rcv = 101, 1
+    t.say("send", t.app("send", "A", 50))
+    t.say(c.show(c.get()))
+    c.rcv = 51
+    c.put(ACK | PSH, d(20))
+    c.nxt = 121
+    t.say("recv", t.app("recv", "A", 1000), "state", t.app("state", "A"))
+    t.end(c)
+
+
+def tfo_server_bad_cookie(t):
+    tfo_listen(t)
+    k = tfo_cookie(t)
+    for bad in (bytes(x ^ 1 for x in k), k[:4], k + k, k[:7], k + b"x", k + k + k[:2]):
+        c = t.conn(7000)
+        c.put(SYN, d(100), opts=tfo(bad))
+        s = c.get()
+        t.say(len(bad), c.show(s), "the right cookie" if s.opts.get(TFO) == k else "no cookie", t.app("pending", "L"))
+        c.nxt, c.rcv = 1, 1
+        c.put(RST | ACK)
+        c.quiet(0.05)
+    t.app("close", "L")
+
+
+def tfo_server_syn_again(t):
+    tfo_listen(t)
+    k = tfo_cookie(t)
+    c = t.conn(7000)
+    c.put(SYN, d(100), opts=tfo(k))
+    t.say(c.show(c.get()))
+    c.put(SYN, opts=struct.pack(">BBH", 2, 4, 1460))
+    t.say(c.show(c.get()))
+    s = c.get(2.5)
+    t.say("by itself:", c.show(s))
+    c.nxt, c.rcv = 101, 1
+    c.put(ACK)
+    t.say("accept", t.app("accept", "L", "A"), "recv", t.app("recv", "A", 1000), "pending", t.app("pending", "L"))
+    t.end(c)
+
+
+def tfo_server_limit(t):
+    tfo_listen(t, 2)
+    k = tfo_cookie(t)
+    cs = [t.conn(7000) for _ in range(3)]
+    for c in cs:
+        c.put(SYN, d(10), opts=tfo(k))
+        t.say(c.show(c.get()))
+        c.rcv = 1
+    cs[0].nxt = 11
+    cs[0].put(ACK)                       # a place is free
+    c = t.conn(7000)
+    cs.append(c)
+    c.put(SYN, d(10), opts=tfo(k))
+    t.say(c.show(c.get()))
+    c.rcv = 1
+    for c in cs:
+        c.put(RST | ACK, seq=1 if c is cs[2] else 11)
+    t.app("close", "L")
+    cs[0].quiet(0.1)
+
+
+def tfo_server_bad_ack(t):
+    tfo_listen(t)
+    k = tfo_cookie(t)
+    c = t.conn(7000)
+    c.put(SYN, d(10), opts=tfo(k))
+    t.say(c.show(c.get()))
+    c.nxt, c.rcv = 11, 1
+    c.put(ACK, ack=0)                    # does not acknowledge the SYN
+    s = c.get()
+    t.say(c.show(s) if s and s.flags & RST else "no reset")
+    t.end(c)
+
+
+def tfo_server_off(t):
+    t.app("sysctl", "ipv4/tcp_fastopen", 1)
+    t.app("listen", "L", 7000)
+    t.say("option", t.app("set", "L", 6, 23, 3))
+    c = t.conn(7000)
+    c.put(SYN, d(100), opts=tfo())
+    s = c.get()
+    t.say(c.show(s), "cookie" if TFO in s.opts else "no cookie")
+    c.nxt, c.rcv = 1, 1
+    t.end(c)
+
+
+def tfo_client(t):
+    t.app("sysctl", "ipv4/tcp_fastopen", 1)
+    k = d(8, 40)
+    for i, (port, taken) in enumerate(((6201, 0), (6202, 100), (6203, 0), (6204, 40), (6205, 100))):
+        t.say(t.app("early", "C", "10.91.0.1", 6200, port, 100))
+        c = t.conn(port)
+        c.lport = 6200
+        s = c.get()
+        t.say(c.show(s), "option", s.opts[TFO] == k if s.opts.get(TFO) else len(s.opts.get(TFO, b"none")))
+        c.rcv = 1 + len(s.data)
+        n = 1 + min(taken, len(s.data))
+        c.rcv = n
+        c.put(SYN | ACK, ack=n, opts=tfo(k) if i == 0 else struct.pack(">BBH", 2, 4, 1460))
+        c.nxt = 1
+        if i == 0:
+            t.say(t.app("connected", "C", 1000))
+        got = c.get()
+        while got is not None and not got.data and n < 1 + len(s.data):
+            got = c.get(0.5)
+        t.say(c.show(got), t.app("syndata", "C"))
+        t.end(c)
+
+
+def tfo_client_syn_repeats(t):
+    t.app("sysctl", "ipv4/tcp_fastopen", 1)
+    t.say(t.app("early", "C", "10.91.0.1", 6200, 6210, 100))
+    c = t.conn(6210)
+    c.lport = 6200
+    for _ in range(2):
+        s = c.get(2.5)
+        t.say(c.show(s), "option" if TFO in s.opts else "no option")
+    c.rcv = 1
+    c.put(SYN | ACK, ack=1, opts=struct.pack(">BBH", 2, 4, 1460))
+    c.nxt = 1
+    s = c.get()
+    while s is not None and not s.data:
+        s = c.get(0.5)
+    t.say(c.show(s), t.app("syndata", "C"))
+    t.end(c)
+
+
 def all_scripts():
     return [(n, f) for n, f in globals().items() if callable(f) and getattr(f, "__module__", "") == __name__ and n not in
-            ("opts_of", "d", "read_burst", "sack", "all_scripts")]
+            ("opts_of", "d", "read_burst", "sack", "tfo", "tfo_listen", "tfo_cookie", "all_scripts")]
