@@ -51,6 +51,17 @@ static bool can_send(struct inet_sock *i)
 	return sock_poll(i->ep) & (NET_POLLOUT | NET_POLLERR | NET_POLLHUP);
 }
 
+/* Bytes that went with a SYN (MSG_FASTOPEN): a blocking call waits for the handshake all the same, and its failure is the call's. */
+static long early_sent(struct inet_sock *i, long done, uint64_t deadline)
+{
+	int e;
+
+	if (wait_event(&i->wq, can_send(i), SLEEP_INTERRUPTIBLE, deadline))
+		return done;
+	e = sock_error_take(i->ep);
+	return e ? -e : done;
+}
+
 long inet_sendmsg(struct socket *s, struct task *t, struct sock_msg *m)
 {
 	struct inet_sock *i = inet_of(s);
@@ -69,6 +80,12 @@ long inet_sendmsg(struct socket *s, struct task *t, struct sock_msg *m)
 		ret = sock_send(i->ep, &ui.it, &nm);
 		if (ret >= 0) {
 			done += ret;
+			if ((nm.has & NET_MSG_HAS_EARLY) && !(m->flags & LINUX_MSG_DONTWAIT)) {
+				nm.has &= ~(uint32_t)NET_MSG_HAS_EARLY;
+				ret = early_sent(i, ret, deadline);
+				if (ret < 0)
+					return ret;
+			}
 			if (s->type != LINUX_SOCK_STREAM || !ui.it.left)
 				break;
 			continue;
