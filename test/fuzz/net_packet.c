@@ -10,6 +10,7 @@
 
 #include "test/unit/net/wirelab.h"
 
+#include "sentry/abi/inet.h"
 #include "sentry/net/core/csum.h"
 #include "sentry/net/tcp/tcp.h"
 
@@ -131,7 +132,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct net_ep any = lab_ep("0.0.0.0", 80), udp = lab_ep("0.0.0.0", 53);
-	struct sock *c, *s, *ls, *us, *rs, *acc;
+	struct sock *c, *s, *ls, *us, *rs, *acc, *early = NULL;
 	char buf[4096];
 	struct lab l;
 	int one_ = 1;
@@ -139,6 +140,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	lab_init(&l, 5, 1500, 0);
 	lab_tcp_pair(&l, &c, &s, false, 7000);
 	BUG_ON(sock_create(l.ns[1], NET_AF_INET, NET_SOCK_STREAM, 0, &ls));
+	/* data in SYNs without a cookie, so that endpoints in SYN_RECV are reached too */
+	net_sysctl_write(l.ns[1], "ipv4/tcp_fastopen", "0x203", 5);
+	BUG_ON(sock_setopt(ls, LINUX_SOL_TCP, LINUX_TCP_FASTOPEN, &one_, 4, 0));
 	BUG_ON(sock_bind(ls, &any, NET_CAP_BIND) || sock_listen(ls, 4));
 	BUG_ON(sock_create(l.ns[1], NET_AF_INET, NET_SOCK_DGRAM, 0, &us));
 	BUG_ON(sock_bind(us, &udp, NET_CAP_BIND));
@@ -150,7 +154,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (size >= 3) {
 		uint32_t n = MIN((uint32_t)(data[0] | (data[1] & 3) << 8), (uint32_t)size - 3);
 
-		one(&l, tcp_sk(s), data[2], data + 3, n);
+		one(&l, tcp_sk(early && (data[2] & 8) ? early : s), data[2], data + 3, n);
+		if (!early && !sock_accept(ls, &early))
+			lab_write(early, buf, 200);
+		if (early && (data[2] & 0x30) == 0x30) {
+			lab_read(early, buf, sizeof(buf));
+			sock_close(early);
+			early = NULL;
+		}
 		if (data[1] & 0x80)
 			lab_run(&l, (data[1] & 0x40 ? 3000 : 30) * NET_MSEC);
 		if (data[1] & 0x20)
@@ -160,6 +171,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		data += 3 + n;
 		size -= 3 + n;
 	}
+	if (early)
+		sock_close(early);
 	while (!sock_accept(ls, &acc))
 		sock_close(acc);
 	lab_read(us, buf, sizeof(buf));
