@@ -119,7 +119,8 @@ static const struct cmd *cmd_find(const char *name)
 	return NULL;
 }
 
-static int run_cmd(const struct lc_flags *f, const struct cmd *c, int argc, char **argv, struct err *e)
+/* Return: status of the command; -1 with @e, and @out_usage when its options or arguments were wrong, before it did anything. */
+static int run_cmd(const struct lc_flags *f, const struct cmd *c, int argc, char **argv, bool *out_usage, struct err *e)
 {
 	void *opts = calloc(1, c->opts_size + 1);
 	int n, ret;
@@ -131,6 +132,7 @@ static int run_cmd(const struct lc_flags *f, const struct cmd *c, int argc, char
 		ret = 0;
 	} else {
 		n = opts_parse(c, opts, argc, argv, e);
+		*out_usage = n < 0;
 		ret = n < 0 ? -1 : c->run(f, opts, n, argv, e);
 	}
 	free(opts);
@@ -142,6 +144,7 @@ static int cli(int argc, char **argv)
 	struct lc_flags f;
 	struct err e = ERR_INIT;
 	const struct cmd *c = NULL;
+	bool usage = false;
 	int ret = lc_flags_init(&f, &e), at = -1;
 
 	if (ret == 0)
@@ -164,12 +167,12 @@ static int cli(int argc, char **argv)
 		if (c && c->rootless && rootless_enter(&f, &e) < 0)
 			ret = -1;
 		else
-			ret = c ? run_cmd(&f, c, argc - at - 1, argv + at + 1, &e) :
+			ret = c ? run_cmd(&f, c, argc - at - 1, argv + at + 1, &usage, &e) :
 			  err_set(&e, EINVAL, "unknown command \"%s\": runsc --help lists them", argv[at]);
 	}
 	if (ret < 0) {
 		report(&f, &e);
-		ret = c == &cmd_exec && at >= 0 ? EXIT_EXEC_FAILED : EXIT_RUNTIME;
+		ret = c == &cmd_exec && !usage ? EXIT_EXEC_FAILED : EXIT_RUNTIME;
 	}
 	fflush(stdout);
 	return ret;

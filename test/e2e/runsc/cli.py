@@ -109,6 +109,20 @@ def features():
     check(f['linux']['cgroup']['v2'] is True, 'cgroup')
     check('dev.gvisor.flag.debug' in f['annotations'], 'annotations')
 
+# Wrong options and numbers of arguments are told in one sentence that names the command, with status 1: of exec, too, whose
+# other failures are 255 (runc(8) exits so).
+@test
+def usage_errors():
+    few = [[c] for c in ('run', 'create', 'start', 'kill', 'delete', 'exec', 'state', 'ps', 'pause', 'resume', 'update', 'events')]
+    for args in few + [['exec', '--bogus', 'c', 'sh'], ['exec', '-e'], ['kill', 'c', 'KILL', 'x'], ['run', 'a', 'b'], ['list', 'x']]:
+        p = run(*args)
+        check(p.returncode == 1, f'{args}: status {p.returncode}')
+        check(p.stderr.startswith(args[0] + ': ') and p.stderr.count('\n') == 1, f'{args}: {p.stderr}')
+    for args in (['exec', 'nosuch', 'sh'], ['exec', '', 'sh'], ['exec', 'nosuch']):
+        check(run(*args).returncode == 255, args)
+    for args in (['start', 'nosuch'], ['state', ''], ['kill', 'nosuch'], ['ps', 'nosuch']):
+        check(run(*args).returncode == 1, args)
+
 @test
 def spec_command():
     b = bundle(None)
