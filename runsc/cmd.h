@@ -67,6 +67,9 @@ void opts_help(const struct cmd *c);
 /* A user namespace around us when the caller is not root and --rootless is not false (rootless.c); changes flags to match. */
 int rootless_enter(struct lc_flags *f, struct err *e);
 
+/* Started without one of 0, 1, 2: /dev/null takes its place, so that no file of ours does, to be written to as "stderr" or to
+ * become a container's. Before anything else is opened. */
+int stdio_hold(struct err *e);
 /* fd of each of ours that the container shall have: -1 where we were started without it. */
 void stdio_mine(int out[3]);
 /* Descriptors to pass: --pass-fd M:N, or --preserve-fds and LISTEN_FDS, which keep their numbers. */

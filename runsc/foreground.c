@@ -170,10 +170,25 @@ int foreground_run(struct foreground *f, struct err *e)
 	return exit_status(f);
 }
 
+static bool stdio_missing[3];
+
+int stdio_hold(struct err *e)
+{
+	for (int fd = 0; fd < 3; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		/* the lowest free number (open(2)): those below are taken, so it is this one */
+		if (open("/dev/null", O_RDWR | O_CLOEXEC) != fd)
+			return err_sys(e, "open /dev/null as descriptor %d", fd);
+		stdio_missing[fd] = true;
+	}
+	return 0;
+}
+
 void stdio_mine(int out[3])
 {
 	for (int fd = 0; fd < 3; fd++)
-		out[fd] = fcntl(fd, F_GETFD) >= 0 ? fd : -1;
+		out[fd] = stdio_missing[fd] ? -1 : fd;
 }
 
 static int pass_one(struct passed_fds *out, int fd, int as, struct err *e)

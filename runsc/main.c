@@ -141,12 +141,14 @@ static int run_cmd(const struct lc_flags *f, const struct cmd *c, int argc, char
 
 static int cli(int argc, char **argv)
 {
-	struct lc_flags f;
+	struct lc_flags f = { 0 };
 	struct err e = ERR_INIT;
 	const struct cmd *c = NULL;
 	bool usage = false;
-	int ret = lc_flags_init(&f, &e), at = -1;
+	int at = -1, ret = stdio_hold(&e);
 
+	if (ret == 0)
+		ret = lc_flags_init(&f, &e);
 	if (ret == 0)
 		at = global_flags(&f, argc, argv, &e);
 	if (ret == 0 && at >= 0)

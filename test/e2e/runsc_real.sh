@@ -35,6 +35,15 @@ bundle a /bin/sh -c 'sleep 5 & kill -TERM $!; wait $!'
 rt run --bundle "$work/a" a < /dev/null > /dev/null 2>&1; check run_signal test $? -eq 143
 bundle a /bin/cat
 check run_stdin test "$(echo through | rt run --bundle "$work/a" a)" = through
+# without any of the three descriptors, as from some daemons: the program has /dev/null for them (so it is with runc), never a file of ours
+bundle a /bin/sh -c 'cat > /tmp/in && [ ! -s /tmp/in ] && echo out && echo err >&2 && [ "$(readlink /proc/$$/fd/0)$(readlink /proc/$$/fd/1)$(readlink /proc/$$/fd/2)" = /dev/null/dev/null/dev/null ] && exit 42'
+rt --log "$work/closed.log" run --bundle "$work/a" a <&- >&- 2>&-; check run_without_stdio test $? -eq 42
+rt --log "$work/closed.log" run --bundle "$work/none" a <&- >&- 2>&-; check fail_without_stdio test $? -eq 1
+check fail_without_stdio_logged test "$(grep -c "error: bundle" "$work/closed.log")" = 1
+bundle a /bin/sleep 100
+rt create --bundle "$work/a" a <&- >&- 2>&-; rt start a <&- >&- 2>&-
+rt exec a sh -c 'echo x && [ "$(readlink /proc/$$/fd/0)$(readlink /proc/$$/fd/1)$(readlink /proc/$$/fd/2)" = /dev/null/dev/null/dev/null ] && exit 43' <&- >&- 2>&-; check exec_without_stdio test $? -eq 43
+rt delete --force a <&- >&- 2>&-; check delete_without_stdio test $? -eq 0
 bundle a /no/such/program
 rt run --bundle "$work/a" a < /dev/null > "$work/o" 2>&1; st=$?
 check missing_program_status test $st -ne 0
