@@ -90,6 +90,14 @@ check exec_user test "$(rt exec --user 65534:65534 b id -u)" = 65534
 check exec_missing bash -c "$(declare -f rt); RUNSC=$RUNSC work=$work; ! rt exec b /nope"
 check ps_json bash -c "test \$('$RUNSC' --root '$work/state' ps --format json b | jq length) -ge 1"
 check ps_start bash -c "w=\$('$RUNSC' --root '$work/state' ps b | awk 'NR == 2 { print \$6 }'); for m in 0 1 2; do [ \"\$w\" = \"\$(date -d \"-\$m min\" +%H:%M)\" ] && exit 0; done; exit 1"
+# options for ps(1): pids of the host, only the container's own
+rt exec --detach b sleep 777 < /dev/null > /dev/null 2>&1
+rt ps b -o ppid,pid,args > "$work/o"
+check ps_host test "$(head -1 "$work/o" | xargs)" = "PPID PID COMMAND" -a "$(grep -c 'sleep 777' "$work/o")" = 1 -a "$(grep -c '/bin/sh -c trap' "$work/o")" -ge 1
+check ps_host_pids test -n "$(comm -12 <(rt ps b -ef | awk 'NR > 1 && /sleep 777/ { print $2 }') <(rt ps -f json b | jq '.[]' | sort))" -a -z "$(rt ps b -ef | grep 'runsc\|kthreadd')"
+rt ps b -o comm > /dev/null 2> "$work/e"; check ps_no_pid test $? -eq 1 -a "$(cat "$work/e")" = "couldn't find PID field in ps output"
+rt ps b --nonsense > /dev/null 2> "$work/e"; check ps_bad_option test $? -eq 1 -a -n "$(grep -x 'ps: exit status 1: error: .*' "$work/e")"
+rt ps -f xml b > /dev/null 2> "$work/e"; check ps_bad_format test $? -eq 1 -a "$(cat "$work/e")" = "invalid format option: xml"
 check list_has test "$(rt list --quiet)" = b
 check events bash -c "'$RUNSC' --root '$work/state' events --stats b | jq -e '.type == \"stats\" and .data.memory.usage.usage > 0'"
 rt pause b
