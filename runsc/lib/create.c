@@ -142,6 +142,8 @@ static int step_plan(struct creation *x, struct err *e)
 		return err_set(e, EINVAL,
 			       "config.json: no network namespace: to use the host's network, run with --network=host; else add "
 			       "linux.namespaces \"network\" or run with --network=none");
+	if (!net && x->flags.net == LC_NET_HOST && sysctl_check_host_net(&x->c->spec, e) < 0)
+		return -1;
 	/* a namespace that is to be made belongs to hooks and CNI, which fill it for our own stack */
 	if (net && !net->path && x->flags.net == LC_NET_HOST)
 		x->flags.net = LC_NET_SANDBOX;

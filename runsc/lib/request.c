@@ -394,7 +394,12 @@ static int plan_lists(struct request_plan *r, const struct oci_spec *s, struct e
 	if (!r->msg.sysctls || !r->msg.devices || !r->msg.annotations)
 		return no_memory(e);
 	for (size_t i = 0; i < l->sysctl.n; i++) {
-		r->msg.sysctls[i]->name = (char *)l->sysctl.v[i].key;
+		char path[SYSCTL_PATH_SIZE];
+
+		if (!sysctl_path(l->sysctl.v[i].key, path))
+			return err_set(e, EINVAL, "sysctl \"%.200s\" is no name", l->sysctl.v[i].key);
+		r->msg.sysctls[i]->path = arena_printf(&r->arena, "%s", path);
+		r->msg.sysctls[i]->optional = sysctl_of_linux(path);
 		r->msg.sysctls[i]->value = (char *)l->sysctl.v[i].value;
 	}
 	r->msg.n_sysctls = l->sysctl.n;

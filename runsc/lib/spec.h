@@ -137,6 +137,14 @@ void spec_free(struct oci_spec *s);
 
 /* EINVAL when the configuration contradicts itself or asks for what this runtime cannot give. */
 int spec_check(const struct oci_spec *s, struct err *e);
+
+/* linux.sysctl (sysctl.c). sysctl_path(): the name, with dots or slashes, as a path below /proc/sys; false when it is none.
+ * sysctl_of_linux(): the host's kernel has such a file. sysctl_check_host_net(): for a container in the host's network. */
+#define SYSCTL_PATH_SIZE 256
+bool sysctl_path(const char *name, char out[SYSCTL_PATH_SIZE]);
+bool sysctl_of_linux(const char *path);
+int sysctl_check(const struct oci_spec *s, struct err *e);
+int sysctl_check_host_net(const struct oci_spec *s, struct err *e);
 /* The part of it that concerns a process; also for `exec --process`. */
 int spec_check_process(const struct oci_process *p, struct err *e);
 /* Decodes one Process object of its own (exec --process). @d owns the strings. */

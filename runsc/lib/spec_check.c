@@ -249,6 +249,8 @@ static int check_linux(const struct oci_spec *s, struct err *e)
 		return err_set(e, EINVAL, "linux.netDevices is not supported");
 	if (l->intel_rdt)
 		log_debug("linux.intelRdt is ignored");
+	if (sysctl_check(s, e) < 0)
+		return -1;
 	if (check_paths(&l->masked_paths, "maskedPaths", e) < 0)
 		return -1;
 	return check_paths(&l->readonly_paths, "readonlyPaths", e);

@@ -16,7 +16,6 @@
 #include "sentry/task/ns.h"
 
 #define HOME_PASSWD_MAX (256u << 10)
-#define SYSCTL_NAME_MAX 128
 #define SYSCTL_TEXT_MAX 1024
 
 /* ---- $HOME --------------------------------------------------------------------------------------------- */
@@ -79,18 +78,13 @@ char *boot_home(struct container *c, uint32_t uid)
 
 /* ---- sysctls --------------------------------------------------------------------------------------------- */
 
-static long set_one(struct container *c, const char *name, const char *value)
+static long set_one(struct container *c, const char *path, const char *value)
 {
-	char path[SYSCTL_NAME_MAX], text[SYSCTL_TEXT_MAX];
-	size_t n = strlen(name), len = strlen(value);
+	char text[SYSCTL_TEXT_MAX];
+	size_t len = strlen(value);
 
-	if (n >= sizeof(path) || len >= sizeof(text))
+	if (len >= sizeof(text))
 		return -LINUX_EINVAL;
-	/* sysctl(8): dots separate, unless a slash came first; then a dot is part of a name (eth0.1) */
-	memcpy(path, name, n + 1);
-	if (strcspn(path, ".") < strcspn(path, "/"))
-		for (char *s = path; *s; s++)
-			*s = *s == '.' ? '/' : *s == '/' ? '.' : *s;
 	memcpy(text, value, len + 1);
 	if (!strncmp(path, "net/", 4))
 		return proc_net_ops && proc_net_ops->sysctl_write ? proc_net_ops->sysctl_write(c->ns->net, path + 4, text, len) : -LINUX_ENOENT;
@@ -112,13 +106,13 @@ static long set_one(struct container *c, const char *name, const char *value)
 long boot_set_sysctls(struct container *c, Runsc__Control__V1__Sysctl *const *v, size_t n, struct err *e)
 {
 	for (size_t i = 0; i < n; i++) {
-		long ret = set_one(c, v[i]->name, v[i]->value);
+		long ret = set_one(c, v[i]->path, v[i]->value);
 
-		/* engines set some on every container: one that this kernel lacks has no effect to lose */
-		if (ret == -LINUX_ENOENT) {
-			log_warn("sysctl %s is not there, left out", v[i]->name);
+		/* engines set some on every container: one of Linux that this kernel lacks has no effect to lose */
+		if (ret == -LINUX_ENOENT && v[i]->optional) {
+			log_warn("sysctl %s is not there, left out", v[i]->path);
 		} else if (ret < 0) {
-			err_set(e, (int)-ret, "sysctl %s = \"%s\": %s", v[i]->name, v[i]->value, strerror((int)-ret));
+			err_set(e, (int)-ret, "sysctl %s = \"%s\": %s", v[i]->path, v[i]->value, strerror((int)-ret));
 			return ret;
 		}
 	}
