@@ -92,6 +92,8 @@ long ipc_find(struct task *t, enum ipc_kind kind, int id, uint32_t want, struct 
 long ipc_find_index(struct task *t, enum ipc_kind kind, int index, uint32_t want, struct ipc_obj **out); /* *_STAT */
 int ipc_highest_index(struct ipc_ns *ns, enum ipc_kind kind); /* 0 when empty, as *_INFO return it */
 long ipc_remove(struct task *t, enum ipc_kind kind, struct ipc_obj *o);	/* rights, then out of the table */
+/* Removes each object that @fn, called under ipc_ns.mu, says true for. */
+void ipc_remove_if(struct ipc_ns *ns, enum ipc_kind kind, bool (*fn)(struct ipc_obj *o, void *arg), void *arg);
 long ipc_set_perm(struct task *t, struct ipc_obj *o, const struct linux_ipc64_perm *p);
 void ipc_fill_perm(struct task *t, const struct ipc_obj *o, struct linux_ipc64_perm *out);
 /* Calls @fn for each object, for /proc/sysvipc. @fn must not sleep. */
@@ -106,6 +108,10 @@ long shm_get(struct task *t, int32_t key, uint64_t size, int flags);
 long shm_attach(struct task *t, int id, uint64_t addr, int flags);
 long shm_detach(struct task *t, uint64_t addr);
 long shm_control(struct task *t, int id, int cmd, struct gptr buf);
+/* shm_rmid_forced: the thread ends or leaves @ns; the setting has become 1; nobody is left in @ns, which is about to be freed. */
+void shm_exit(struct task *t, struct ipc_ns *ns);
+void shm_drop_orphans(struct ipc_ns *ns);
+void shm_ns_end(struct ipc_ns *ns);
 
 long sem_get(struct task *t, int32_t key, int nsems, int flags);
 long sem_op(struct task *t, int id, const struct linux_sembuf *ops, unsigned nr, uint64_t deadline_ns);

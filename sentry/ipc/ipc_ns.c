@@ -46,6 +46,7 @@ static void ipc_ns_put(void *p)
 
 	if (!ref_put(&ns->ref))
 		return;
+	shm_ns_end(ns);
 	for (int k = 0; k < IPC_KINDS; k++) {
 		for (uint32_t i = 0; i < ns->ids[k].cap; i++)
 			if (ns->ids[k].slot[i])
@@ -248,6 +249,35 @@ int ipc_highest_index(struct ipc_ns *ns, enum ipc_kind kind)
 	return i ? (int)i - 1 : 0;
 }
 
+/* Out of the table; its reference is the caller's now. */
+static struct ipc_obj *take_out_locked(struct ipc_ids *ids, uint32_t i)
+{
+	struct ipc_obj *o = TAKE_PTR(ids->slot[i]);
+
+	ids->nr--;
+	atomic_store(&o->removed, true);
+	return o;
+}
+
+void ipc_remove_if(struct ipc_ns *ns, enum ipc_kind kind, bool (*fn)(struct ipc_obj *o, void *arg), void *arg)
+{
+	struct ipc_ids *ids = &ns->ids[kind];
+
+	for (uint32_t i = 0;; i++) {
+		struct ipc_obj *o = NULL;
+
+		mutex_lock(&ns->mu);
+		while (i < ids->cap && !(ids->slot[i] && fn(ids->slot[i], arg)))
+			i++;
+		if (i < ids->cap)
+			o = take_out_locked(ids, i);
+		mutex_unlock(&ns->mu);
+		if (!o)
+			return;
+		ipc_obj_put(o);
+	}
+}
+
 long ipc_remove(struct task *t, enum ipc_kind kind, struct ipc_obj *o)
 {
 	struct ipc_ns *ns = t->ns->ipc;
@@ -259,9 +289,7 @@ long ipc_remove(struct task *t, enum ipc_kind kind, struct ipc_obj *o)
 	if (!ipc_owner(t, ns, o)) {
 		ret = -LINUX_EPERM;
 	} else if (i < ids->cap && ids->slot[i] == o) {
-		ids->slot[i] = NULL;
-		ids->nr--;
-		atomic_store(&o->removed, true);
+		take_out_locked(ids, i);
 		ret = 0;
 	}
 	mutex_unlock(&ns->mu);

@@ -3,7 +3,6 @@
  *
  * Locks:   none: single words.
  * Source:  proc_sys_kernel(5), sysvipc(7), "msg_next_id" in the kernel's documentation of sysctls.
- * Differs: shm_rmid_forced can only be 0.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +32,7 @@ static const struct {
 	[IPC_LIM_SHMMAX] = { SHM_MAX, UINT64_MAX },
 	[IPC_LIM_SHMALL] = { SHM_MAX, UINT64_MAX },
 	[IPC_LIM_SHMMNI] = { SHM_MNI, IPC_MNI },
-	[IPC_LIM_RMID_FORCED] = { 0, 0 },
+	[IPC_LIM_RMID_FORCED] = { 0, 1 },
 	[IPC_LIM_SEMMSL] = { 32000, 32000 },
 	[IPC_LIM_SEMMNS] = { 1024000000, INT32_MAX },
 	[IPC_LIM_SEMOPM] = { 500, 500 },
@@ -100,6 +99,8 @@ static long store(struct ipc_ns *ns, unsigned first, unsigned count, char *text)
 		if (!parse(first + i, &text, &v) || (*text && !strchr(BLANKS, *text)))
 			return -LINUX_EINVAL;
 		atomic_store(&ns->limit[first + i], v);
+		if (first == IPC_LIM_RMID_FORCED && v)
+			shm_drop_orphans(ns);
 	}
 	return 0;
 }

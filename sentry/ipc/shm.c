@@ -2,7 +2,9 @@
  * sentry/ipc/shm.c - shmget(2), shmat(2), shmdt(2), shmctl(2)
  *
  * Model:   a segment is a host memfd that mm maps like any shared file. Mappings hold references to the segment, so a
- *          removed one goes with its last mapping; mm tells how many there are.
+ *          removed one goes with its last mapping; mm tells how many there are. With shm_rmid_forced a segment is removed when its
+ *          last mapping goes, or when it has none and the thread that made it ends.
+ * Locks:   home_mu, under mm.lock; then ipc_ns.mu.
  * Source:  shmget(2), shmop(2), shmctl(2).
  * Differs: SHM_HUGETLB is refused; SHM_LOCK only sets the mode bit.
  */
@@ -26,8 +28,13 @@ struct shm {
 	struct pid *cpid, *lpid; /* references; lpid guarded by mu */
 	struct mutex mu;
 	int64_t atime, dtime, ctime; /* guarded by mu */
-	_Atomic int nattch;	/* vmas that show it */
+	_Atomic int nattch;	/* vmas that show it, and attaches under way */
+	const struct task *creator; /* never looked into: only who it was; NULL once that has ended; guarded by ipc_ns.mu */
+	struct ipc_ns *ns;	/* no reference, as it holds the segment; NULL when it has ended; guarded by home_mu */
 };
+
+/* An ending namespace takes it, so that one found in a segment that is not removed is still there while this is held. */
+static struct mutex home_mu = MUTEX_INIT;
 
 static struct shm *to_shm(struct mappable *m)
 {
@@ -70,9 +77,30 @@ static void map_describe(struct mappable *m, uint64_t *out_dev, uint64_t *out_in
 	buf_printf(out_path, "/SYSV%08x%s", (unsigned)to_shm(m)->o.key, " (deleted)");
 }
 
+static bool unattached(struct shm *s)
+{
+	return atomic_load(&s->nattch) <= 0;
+}
+
+static bool is_unattached(struct ipc_obj *o, void *arg)
+{
+	return o == arg && unattached(container_of(o, struct shm, o));
+}
+
+/* Caller holds a reference besides the table's. */
+static void users_add(struct shm *s, int delta)
+{
+	if (atomic_fetch_add(&s->nattch, delta) + delta > 0 || delta > 0)
+		return;
+	mutex_lock(&home_mu);
+	if (!atomic_load(&s->o.removed) && s->ns && ipc_limit(s->ns, IPC_LIM_RMID_FORCED))
+		ipc_remove_if(s->ns, IPC_KIND_SHM, is_unattached, &s->o);
+	mutex_unlock(&home_mu);
+}
+
 static void map_users(struct mappable *m, int delta)
 {
-	atomic_fetch_add_explicit(&to_shm(m)->nattch, delta, memory_order_relaxed);
+	users_add(to_shm(m), delta);
 }
 
 static const struct mappable_ops shm_map_ops = {
@@ -120,6 +148,9 @@ static long make(struct task *t, void *arg, struct ipc_obj **out)
 	s->fd = (int)fd;
 	s->size = size;
 	s->cpid = pid_get(t->group->pid);
+	s->creator = t;
+	s->ns = t->ns->ipc;
+	t->made_shm = true;
 	s->ctime = ipc_time();
 	mutex_init(&s->mu);
 	*out = &s->o;
@@ -179,12 +210,14 @@ long shm_attach(struct task *t, int id, uint64_t addr, int flags)
 	if (ret < 0)
 		return ret;
 	s = container_of(o, struct shm, o);
+	users_add(s, 1); /* so that shm_rmid_forced does not remove it before it is mapped */
 	ret = mm_mmap(t->mm, t->u, &lim, addr, s->size, prot, map, &s->m, 0,
 		      ro ? LINUX_PROT_READ | LINUX_PROT_EXEC : LINUX_PROT_READ | LINUX_PROT_WRITE | LINUX_PROT_EXEC, NULL);
 	if (ret == -LINUX_EEXIST)
 		ret = -LINUX_EINVAL;
 	if (ret > 0)
 		touch(t, s, &s->atime);
+	users_add(s, -1);
 	ipc_obj_put(o);
 	return ret;
 }
@@ -225,6 +258,49 @@ long shm_detach(struct task *t, uint64_t addr)
 			break;
 	}
 	return ret;
+}
+
+/* ---- shm_rmid_forced ---------------------------------------------------------------------------------------- */
+
+/* Linux: exit_shm() takes those that the thread made (proc_sys_kernel(5) "shm_rmid_forced"). */
+static bool of_ended_task(struct ipc_obj *o, void *t)
+{
+	struct shm *s = container_of(o, struct shm, o);
+
+	if (s->creator != t)
+		return false;
+	s->creator = NULL;
+	return unattached(s) && ipc_limit(s->ns, IPC_LIM_RMID_FORCED);
+}
+
+void shm_exit(struct task *t, struct ipc_ns *ns)
+{
+	if (t->made_shm && ns)
+		ipc_remove_if(ns, IPC_KIND_SHM, of_ended_task, t);
+}
+
+static bool is_orphan(struct ipc_obj *o, void *arg)
+{
+	struct shm *s = container_of(o, struct shm, o);
+
+	return !s->creator && unattached(s);
+}
+
+void shm_drop_orphans(struct ipc_ns *ns)
+{
+	ipc_remove_if(ns, IPC_KIND_SHM, is_orphan, NULL);
+}
+
+static void forget_ns(struct ipc_obj *o, void *arg)
+{
+	container_of(o, struct shm, o)->ns = NULL;
+}
+
+void shm_ns_end(struct ipc_ns *ns)
+{
+	mutex_lock(&home_mu);
+	ipc_for_each(ns, IPC_KIND_SHM, forget_ns, NULL);
+	mutex_unlock(&home_mu);
 }
 
 /* ---- shmctl ------------------------------------------------------------------------------------------------------ */

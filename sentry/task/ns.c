@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "sentry/abi/sched.h"
+#include "sentry/ipc/ipc.h"
 #include "sentry/task/ns.h"
 #include "sentry/task/pid.h"
 #include "sentry/task/pidfd.h"
@@ -320,6 +321,8 @@ static void install(struct task *t, struct nsproxy *n)
 	old = t->ns;
 	t->ns = n;
 	mutex_unlock(&t->group->sig_mu);
+	if (old->ipc != n->ipc)
+		shm_exit(t, old->ipc);
 	nsproxy_put(old);
 }
 

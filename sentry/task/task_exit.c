@@ -7,6 +7,7 @@
  * Locks:   tasks_mu > sig_mu. Nothing that sleeps is called under them.
  * Source:  exit(2), wait(2), pid_namespaces(7) "The namespace init process", prctl(2) PR_SET_CHILD_SUBREAPER.
  */
+#include "sentry/ipc/ipc.h"
 #include "sentry/ipc/sem_undo.h"
 #include "sentry/task/acct.h"
 #include "sentry/task/futex.h"
@@ -359,6 +360,7 @@ void task_do_exit(struct task *t)
 		timers_exit(g);
 	leave_memory(t, last);
 	sem_undo_exit(t);
+	shm_exit(t, t->ns->ipc);
 	leave_files(t);
 	seccomp_chain_put(t);
 	leave_host(t);

@@ -47,9 +47,9 @@ rt delete --force a <&- >&- 2>&-; check delete_without_stdio test $? -eq 0
 # linux.sysctl: what is the container's own takes effect, a file that no kernel has or a value that is none ends it, one that only Linux has does not
 sysctl() { EXTRA_JQ=".linux.sysctl = $1" bundle a /bin/sh -c "cd /proc/sys; $2"; rt run --bundle "$work/a" a < /dev/null 2> "$work/e" > "$work/o"; }
 sysctl '{"net.ipv4.ip_unprivileged_port_start": "80", "net/core/somaxconn": "77", "net.ipv4.conf.lo.forwarding": "1", "kernel.sem": "1 2 3",
-	"kernel.msgmax": "9000", "fs.mqueue.msg_max": "11", "kernel.domainname": "dom", "net.ipv4.tcp_retrans_collapse": "1"}' \
-	'cat net/ipv4/ip_unprivileged_port_start net/core/somaxconn net/ipv4/conf/lo/forwarding kernel/sem kernel/msgmax fs/mqueue/msg_max kernel/domainname'
-check sysctl_effect test "$(xargs < "$work/o")" = "80 77 1 1 2 3 32000 9000 11 dom"
+	"kernel.msgmax": "9000", "fs.mqueue.msg_max": "11", "kernel.domainname": "dom", "kernel.shm_rmid_forced": "1", "net.ipv4.tcp_retrans_collapse": "1"}' \
+	'cat net/ipv4/ip_unprivileged_port_start net/core/somaxconn net/ipv4/conf/lo/forwarding kernel/sem kernel/msgmax fs/mqueue/msg_max kernel/domainname kernel/shm_rmid_forced'
+check sysctl_effect test "$(xargs < "$work/o")" = "80 77 1 1 2 3 32000 9000 11 dom 1"
 sysctl '{"net.ipv4.bogus": "1"}' true; check sysctl_unknown test $? -eq 1 -a "$(cat "$work/e")" = 'sysctl net/ipv4/bogus = "1": No such file or directory'
 sysctl '{"net.core.somaxconn": "many"}' true; check sysctl_invalid test $? -eq 1 -a "$(cat "$work/e")" = 'sysctl net/core/somaxconn = "many": Invalid argument'
 sysctl '{"net.ipv4.ping_group_range": "0 0", "net.ipv4.ip_local_port_range": "50000 50001"}' 'cat net/ipv4/ping_group_range; nc -l -p 0 & sleep 0.3; netstat -ltn | sed -n "s/.*:\(5000.\) .*/\1/p"'
