@@ -133,7 +133,7 @@ static int run_cmd(const struct lc_flags *f, const struct cmd *c, int argc, char
 	} else {
 		n = opts_parse(c, opts, argc, argv, e);
 		*out_usage = n < 0;
-		ret = n < 0 ? -1 : c->run(f, opts, n, argv, e);
+		ret = n < 0 || lc_root_own(f, e) < 0 ? -1 : c->run(f, opts, n, argv, e);
 	}
 	free(opts);
 	return ret;

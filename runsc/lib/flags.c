@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "runsc/lib/lifecycle.h"
@@ -26,12 +28,13 @@ struct flag {
 	int (*after)(struct lc_flags *f, struct err *e);
 };
 
+static int after_root(struct lc_flags *f, struct err *e);
 static int after_overlay(struct lc_flags *f, struct err *e);
 static int after_network(struct lc_flags *f, struct err *e);
 
 #define O(m) offsetof(struct lc_flags, m)
 static const struct flag flags[] = {
-	{ "root", FL_STR, O(root), UNSAFE, NULL, NULL },
+	{ "root", FL_STR, O(root), UNSAFE, NULL, after_root },
 	{ "log", FL_STR, O(log), UNSAFE, NULL, NULL },
 	{ "log-format", FL_ENUM, O(log_format), UNSAFE, "text|json|json-k8s", NULL },
 	{ "debug", FL_BOOL, O(debug), SAFE, NULL, NULL },
@@ -324,6 +327,52 @@ static int after_network(struct lc_flags *f, struct err *e)
 	return 0;
 }
 
+static int after_root(struct lc_flags *f, struct err *e)
+{
+	f->root_in_tmp = false;
+	return 0;
+}
+
+/* Where the state goes without --root: root's place, else what the user's session has (pam_systemd(8), XDG Base Directory
+ * Specification), else, without a session (cron, su, setpriv), a directory of the user's own in /tmp. */
+static int default_root(struct lc_flags *f, struct err *e)
+{
+	const char *run = getenv("XDG_RUNTIME_DIR");
+	uid_t uid = geteuid();
+	char session[40];
+	struct stat st;
+	int n;
+
+	snprintf(session, sizeof(session), "/run/user/%u", (unsigned)uid);
+	if (uid && (!run || !*run) && lstat(session, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == uid)
+		run = session;
+	f->root_in_tmp = uid && (!run || !*run);
+	if (f->root_in_tmp)
+		n = asprintf(&f->root, "/tmp/" LC_STATE_DIR "-%u", (unsigned)uid);
+	else
+		n = asprintf(&f->root, "%s/" LC_STATE_DIR, uid ? run : "/var/run");
+	if (n >= 0)
+		return 0;
+	f->root = NULL;
+	return err_set(e, ENOMEM, "out of memory");
+}
+
+int lc_root_own(const struct lc_flags *f, struct err *e)
+{
+	struct stat st;
+
+	if (!f->root_in_tmp)
+		return 0;
+	if (mkdir(f->root, 0700) < 0 && errno != EEXIST)
+		return err_sys(e, "create root directory %s", f->root);
+	/* /tmp is sticky: one that is ours now stays ours */
+	if (lstat(f->root, &st) < 0)
+		return err_sys(e, "root directory %s", f->root);
+	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022))
+		return err_set(e, EPERM, "root directory %s is somebody else's: set XDG_RUNTIME_DIR or --root", f->root);
+	return 0;
+}
+
 int lc_flags_init(struct lc_flags *f, struct err *e)
 {
 	static const struct {
@@ -333,17 +382,12 @@ int lc_flags_init(struct lc_flags *f, struct err *e)
 		{ "file-access", "exclusive" },	  { "host-uds", "none" },      { "file-access-mounts", "shared" },
 		{ "host-fifo", "none" },	  { "platform", "stub" },      { "rootless", "auto" },
 	};
-	const char *run = getenv("XDG_RUNTIME_DIR");
 
 	memset(f, 0, sizeof(*f));
 	for (size_t i = 0; i < ARRAY_SIZE(defaults); i++)
 		if (lc_flag_set(f, defaults[i].name, defaults[i].value, e) < 0)
 			return -1;
-	if (asprintf(&f->root, "%s/" LC_STATE_DIR, geteuid() && run && *run ? run : "/var/run") < 0) {
-		f->root = NULL;
-		return err_set(e, ENOMEM, "out of memory");
-	}
-	return 0;
+	return default_root(f, e);
 }
 
 void lc_flags_fini(struct lc_flags *f)

@@ -37,6 +37,7 @@ enum lc_overlay { LC_OVERLAY_NONE, LC_OVERLAY_MEMORY, LC_OVERLAY_SELF };
 /* One process's idea of the flags. Plain data; strings are owned. */
 struct lc_flags {
 	char *root;		/* state directory, absolute */
+	bool root_in_tmp;	/* it is the last resort of a user without a session, where others can be first: lc_root_own() */
 	char *log;		/* --log: errors for the caller, appended */
 	char *log_format;	/* text, json */
 	char *user_log;		/* what a sandbox has to say to the user of its containers: file; NULL = nowhere */
@@ -66,6 +67,8 @@ struct lc_flags {
 };
 
 int lc_flags_init(struct lc_flags *f, struct err *e);
+/* Before the state directory is used, by a program that did not set it: with root_in_tmp it is made, and must be ours. EPERM. */
+int lc_root_own(const struct lc_flags *f, struct err *e);
 void lc_flags_fini(struct lc_flags *f);
 /* Sets one flag by name (without dashes); @value NULL = "true" for booleans. EINVAL unknown or bad value. */
 int lc_flag_set(struct lc_flags *f, const char *name, const char *value, struct err *e);

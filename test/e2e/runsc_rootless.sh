@@ -37,3 +37,24 @@ check kill rt kill l KILL
 for _ in $(seq 100); do [ "$(rt state l | jq -r .status)" = stopped ] && break; sleep 0.1; done
 check delete rt delete l
 check nothing_left test -z "$(ls -A "$work/run/runsc")"
+
+# without a session there is no $XDG_RUNTIME_DIR: a directory of the user's own in /tmp, and never somebody else's
+bare() { plain env -u XDG_RUNTIME_DIR "$work/runsc" "$@"; }
+tmp_root=/tmp/runsc-65533
+if [ -e $tmp_root ] || [ -e /run/user/65533 ]; then
+	skip runsc_rootless/no_session "$tmp_root or /run/user/65533 exists"
+else
+	check no_session test "$(bare do echo hello < /dev/null)" = hello
+	check no_session_directory test "$(stat -c '%u %a' $tmp_root)" = "65533 700"
+	bare run --detach --bundle "$work/l" l < /dev/null > /dev/null 2>&1
+	check no_session_list test "$(bare list -q)" = l
+	check no_session_delete bare delete --force l
+	rmdir $tmp_root
+	mkdir $tmp_root
+	bare do true > "$work/o" 2>&1 < /dev/null; check no_session_taken test $? -eq 1 -a -n "$(bare list 2>&1 | grep -x "root directory $tmp_root is somebody else's: set .*")"
+	check no_session_taken_text grep -q "root directory $tmp_root is somebody else's" "$work/o"
+	rmdir $tmp_root
+	ln -s "$work/run" $tmp_root
+	check no_session_link test -n "$(bare list 2>&1 | grep "somebody else's")"
+	rm $tmp_root
+fi
