@@ -25,6 +25,9 @@ check() { local name=$1; shift; if "$@" > "$work/log" 2>&1; then ok "runsc_rootl
 check do test "$(rt do echo hello < /dev/null)" = hello
 rt do sh -c 'exit 7' < /dev/null; check do_status test $? -eq 7
 check do_changes_stay_inside test "$(rt do sh -c "echo x > $work/inside && cat $work/inside" < /dev/null)" = x -a ! -e "$work/inside"
+# a directory of somebody else's that may be searched, not read
+mkdir -p "$work/searched/below" && chmod 711 "$work/searched" && chown 0:0 "$work/searched" && echo in > "$work/searched/below/f"
+check do_search_only test "$(rt do sh -c "cat $work/searched/below/f; ls $work/searched 2> /dev/null || echo refused" < /dev/null | xargs)" = "in refused"
 check run_output test "$(rt run --bundle "$work/r" r < /dev/null | tr '\n' ' ')" = "0 x "
 rt run --bundle "$work/r" r > /dev/null < /dev/null; check run_status test $? -eq 5
 check refused_when_told_so bash -c "! (cd '$work' && setpriv --reuid 65533 --regid 65533 --clear-groups '$work/runsc' --root '$work/run/no' --rootless=false run --bundle '$work/r' r 2> /dev/null < /dev/null)"

@@ -4,7 +4,9 @@
  * Model:   fetched in pages with attributes and the targets of links at the first lookup or read, and then the
  *          truth: a name that is not in it does not exist. Changes that go through us are applied to it.
  *          Positions for readdir are given out in ascending order and never again, so a reader that goes
- *          on where it stopped neither repeats nor misses what stayed. A directory beyond GOFER_DIR_MAX is not kept: each lookup asks, reading goes page by page.
+ *          on where it stopped neither repeats nor misses what stayed.
+ *          A directory beyond GOFER_DIR_MAX, or one that the gofer may search but not read, is not kept: each lookup asks, reading goes
+ *          page by page.
  * Locks:   the directory's i_lock.
  */
 #include <string.h>
@@ -187,6 +189,12 @@ long gdir_load(struct inode *dir)
 		if (!ret && !eof && next == off && !l.err && !l.d->too_big)
 			ret = -LINUX_EIO; /* a gofer that makes no progress must not keep us here */
 		off = next;
+	}
+	/* A gofer without root's rights may search a directory that it may not read: names are asked for one by one, and whether the
+	 * caller may read it has been decided before we were asked to. */
+	if (ret == -LINUX_EACCES) {
+		l.d->too_big = true;
+		ret = 0;
 	}
 	ret = ret ? ret : l.err;
 	if (ret) {
