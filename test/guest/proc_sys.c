@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -108,8 +109,59 @@ static void settings(void)
 	CHECK_ERRNO(unlink("/proc/version"), EPERM);
 }
 
+/* As many columns as CPUs in the heading and behind each name. */
+static void per_cpu(const char *path, const char *name)
+{
+	const char *text = slurp(path), *line = strstr(text, name);
+	int cpus = count(text, "CPU"), n = 0;
+	char *end;
+
+	CHECK(cpus >= 1 && !strncmp(text + strspn(text, " "), "CPU0 ", 5) && line);
+	for (line += strlen(name); strtoul(line, &end, 10), end != line && *line == ' '; line = end)
+		n++;
+	CHECK(n == cpus);
+}
+
+static void counters(void)
+{
+	static const char *const files[] = { "/proc/pressure/cpu", "/proc/pressure/io", "/proc/pressure/memory" };
+
+	per_cpu("/proc/interrupts", "LOC:");
+	per_cpu("/proc/softirqs", " NET_RX:");
+	CHECK(strstr(slurp("/proc/interrupts"), "   Local timer interrupts\n"));
+	CHECK(slurp("/proc/self/cpuset")[0] == '/');
+	if (access("/proc/pressure", F_OK) < 0)
+		return; /* psi=0 */
+	for (int k = 0; k < 3; k++) {
+		float a, b, c;
+		unsigned long total;
+
+		CHECK(sscanf(slurp(files[k]), "some avg10=%f avg60=%f avg300=%f total=%lu\nfull avg10=%f ", &a, &b, &c, &total, &a) == 5);
+	}
+}
+
+/* 20 for each name in it, with "." and ".." (what stat(2) shows on Linux). */
+static void tmpfs_directory(void)
+{
+	struct stat st;
+	struct statfs fs;
+	char dir[] = "/dev/shm/proc_sys.XXXXXX";
+
+	if (statfs("/dev/shm", &fs) < 0 || fs.f_type != 0x01021994)
+		return;
+	CHECK(mkdtemp(dir) && chdir(dir) == 0);
+	CHECK(stat(".", &st) == 0 && st.st_size == 40 && st.st_nlink == 2);
+	CHECK(mkdir("d", 0700) == 0 && symlink("x", "l") == 0 && close(open("f", O_CREAT | O_WRONLY, 0600)) == 0);
+	CHECK(stat(".", &st) == 0 && st.st_size == 100 && stat("d", &st) == 0 && st.st_size == 40);
+	CHECK(rename("f", "d/f") == 0 && stat(".", &st) == 0 && st.st_size == 80 && stat("d", &st) == 0 && st.st_size == 60);
+	CHECK(unlink("d/f") == 0 && unlink("l") == 0 && rmdir("d") == 0 && stat(".", &st) == 0 && st.st_size == 40);
+	CHECK(chdir("/") == 0 && rmdir(dir) == 0);
+}
+
 int main(void)
 {
+	counters();
+	tmpfs_directory();
 	machine();
 	settings();
 	return 0;

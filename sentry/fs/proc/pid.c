@@ -51,6 +51,7 @@ static const struct proc_entry rows[] = {
 	{ .name = "stack", .mode = R_OWN, .flags = PE_PTRACE, .show = proc_show_stack },
 	{ .name = "schedstat", .mode = R, .show = proc_show_schedstat },
 	{ .name = "cgroup", .mode = R, .show = proc_show_cgroup },
+	{ .name = "cpuset", .mode = R, .show = proc_show_cpuset },
 	{ .name = "oom_score", .mode = R, .show = proc_show_oom_score },
 	{ .name = "oom_adj", .mode = RW, .show = proc_show_oom_adj, .store = proc_store_oom_adj },
 	{ .name = "oom_score_adj", .mode = RW, .show = proc_show_oom_score_adj, .store = proc_store_oom_score_adj },

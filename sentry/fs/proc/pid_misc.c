@@ -285,3 +285,9 @@ PROC_SHOW(cgroup)
 	buf_printf(out, "0::/\n");
 	return 0;
 }
+
+PROC_SHOW(cpuset)
+{
+	buf_printf(out, "/\n"); /* cpuset(7): the cgroup's path, as above */
+	return 0;
+}

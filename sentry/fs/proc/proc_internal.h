@@ -138,6 +138,7 @@ extern const struct proc_entry proc_root_entry, proc_pid_entry, proc_tid_entry;
 #define PROC_LINK(n) long proc_link_##n(const struct proc_ctx *c, struct path *out)
 
 /* root files */
+PROC_SHOW(interrupts); PROC_SHOW(softirqs); PROC_SHOW(pressure);
 PROC_SHOW(cpuinfo); PROC_SHOW(stat_all); PROC_SHOW(meminfo); PROC_SHOW(vmstat); PROC_SHOW(zoneinfo); PROC_SHOW(loadavg);
 PROC_SHOW(uptime); PROC_SHOW(locks);
 /* files of a process */
@@ -145,7 +146,7 @@ PROC_SHOW(stat); PROC_SHOW(statm); PROC_SHOW(status); PROC_SHOW(maps); PROC_SHOW
 PROC_SHOW(cmdline); PROC_SHOW(environ); PROC_SHOW(auxv); PROC_SHOW(limits); PROC_SHOW(io); PROC_SHOW(comm); PROC_STORE(comm);
 PROC_SHOW(oom_adj); PROC_STORE(oom_adj); PROC_SHOW(oom_score); PROC_SHOW(oom_score_adj); PROC_STORE(oom_score_adj);
 PROC_SHOW(uid_map); PROC_STORE(uid_map); PROC_SHOW(gid_map); PROC_STORE(gid_map); PROC_SHOW(projid_map); PROC_SHOW(setgroups);
-PROC_STORE(setgroups); PROC_SHOW(cgroup); PROC_SHOW(sched); PROC_SHOW(schedstat); PROC_SHOW(wchan); PROC_SHOW(syscall);
+PROC_STORE(setgroups); PROC_SHOW(cgroup); PROC_SHOW(cpuset); PROC_SHOW(sched); PROC_SHOW(schedstat); PROC_SHOW(wchan); PROC_SHOW(syscall);
 PROC_SHOW(personality); PROC_SHOW(timers); PROC_SHOW(timerslack); PROC_STORE(timerslack); PROC_SHOW(children); PROC_SHOW(stack);
 PROC_SHOW(mounts); PROC_SHOW(mountinfo); PROC_SHOW(mountstats); PROC_SHOW(loginuid); PROC_STORE(loginuid); PROC_SHOW(sessionid);
 PROC_SHOW(coredump_filter); PROC_STORE(coredump_filter); PROC_STORE(clear_refs); PROC_SHOW(fdinfo);

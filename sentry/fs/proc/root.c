@@ -2,7 +2,7 @@
  * sentry/fs/proc/root.c - the top directory: its rows, processes by number, self
  *
  * Source:  proc(5).
- * Differs: no kallsyms, kcore, kmsg, interrupts, sched_debug: nothing of the host's is shown.
+ * Differs: no kallsyms, kcore, kmsg, sched_debug: nothing of the host's is shown. /proc/pressure takes no triggers.
  */
 #include "sentry/fs/proc/proc_internal.h"
 
@@ -118,6 +118,14 @@ static const struct proc_entry sysvipc_rows[] = {
 	{ .name = "shm", .mode = REG_RO, .show = show_sysvipc },
 };
 const struct proc_dir proc_sysvipc_dir = { .rows = sysvipc_rows, .nr = ARRAY_SIZE(sysvipc_rows) };
+
+static const struct proc_entry pressure_rows[] = {
+	{ .name = "cpu", .mode = REG_RO, .show = proc_show_pressure },
+	{ .name = "io", .mode = REG_RO, .show = proc_show_pressure },
+	{ .name = "memory", .mode = REG_RO, .show = proc_show_pressure },
+};
+static const struct proc_dir pressure_dir = { .rows = pressure_rows, .nr = ARRAY_SIZE(pressure_rows) };
+
 const struct proc_dir proc_empty_dir = { 0 };
 
 /* What tells a program that it runs in a sandbox of this kind. */
@@ -167,6 +175,7 @@ static const struct proc_entry root_rows[] = {
 	{ .name = "filesystems", .mode = REG_RO, .show = show_filesystems },
 	{ .name = "fs", .mode = DIR_RO, .dir = &proc_empty_dir },
 	{ .name = "gvisor", .mode = DIR_RO, .dir = &proc_gvisor_dir },
+	{ .name = "interrupts", .mode = REG_RO, .show = proc_show_interrupts },
 	{ .name = "irq", .mode = DIR_RO, .dir = &proc_empty_dir },
 	{ .name = "loadavg", .mode = REG_RO, .show = proc_show_loadavg },
 	{ .name = "locks", .mode = REG_RO, .show = proc_show_locks },
@@ -176,7 +185,9 @@ static const struct proc_entry root_rows[] = {
 	{ .name = "mounts", .mode = LNK, .text = text_mounts },
 	{ .name = "net", .mode = LNK, .text = text_net },
 	{ .name = "partitions", .mode = REG_RO, .show = show_partitions },
+	{ .name = "pressure", .mode = DIR_RO, .dir = &pressure_dir },
 	{ .name = "self", .mode = LNK, .text = text_self },
+	{ .name = "softirqs", .mode = REG_RO, .show = proc_show_softirqs },
 	{ .name = "stat", .mode = REG_RO, .show = proc_show_stat_all },
 	{ .name = "swaps", .mode = REG_RO, .show = show_swaps },
 	{ .name = "sys", .mode = DIR_RO, .dir = &proc_sys_dir },

@@ -296,6 +296,7 @@ long tmpfs_new_inode(struct super_block *sb, struct inode *dir, uint32_t mode, c
 		i->fops = &tmpfs_dir_fops;
 		i->nlink = 2;
 		n->next_off = 2;	/* after "." and ".." */
+		i->size = 2 * TMPFS_DIRENT_SIZE;
 		break;
 	case LINUX_S_IFREG:
 		i->ops = &tmpfs_file_ops_i;

@@ -42,6 +42,9 @@ struct tmap {
 	int fd;			/* borrowed from the node; -1: heap, base is behind this structure */
 };
 
+/* What each name, "." and ".." included, adds to a directory's st_size, as on Linux. */
+#define TMPFS_DIRENT_SIZE 20
+
 struct tnode {
 	struct simple_xattrs xattrs;
 	/* directories */

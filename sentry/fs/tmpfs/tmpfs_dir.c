@@ -11,8 +11,6 @@
 
 #include "sentry/fs/tmpfs/tmpfs.h"
 
-#define DIRENT_SIZE 20	/* what an entry adds to a directory's st_size */
-
 /* Not the name cache's keyed hash: a table of one directory holds what its owner put there, and grows; still mixed well. */
 static uint32_t tname_hash(const char *s, size_t len)
 {
@@ -101,7 +99,7 @@ long tdir_add(struct inode *dir, const char *name, size_t len, struct inode *i)
 	n->hash[e->hash & (n->nr_hash - 1)] = e;
 	n->order[n->nr_order++] = e;
 	n->nr_live++;
-	dir->size += DIRENT_SIZE;
+	dir->size += TMPFS_DIRENT_SIZE;
 	return 0;
 }
 
@@ -139,7 +137,7 @@ static void tdir_del(struct inode *dir, struct tdirent *e)
 	while (n->nr_order && !n->order[n->nr_order - 1])
 		n->nr_order--;
 	n->nr_live--;
-	dir->size -= DIRENT_SIZE;
+	dir->size -= TMPFS_DIRENT_SIZE;
 	inode_put(e->inode);
 	free(e);
 }
