@@ -24,7 +24,7 @@ static const struct mm_host platform_host = {
 };
 const struct mm_host *mm_host = &platform_host;
 
-_Atomic int64_t mm_max_map_count = 65530;
+_Atomic int64_t mm_max_map_count = MM_HOST_MAP_COUNT;
 
 /* Bytes of the host's vDSO image: ours is the same as the guests'. */
 static uint64_t vdso_bytes(void)

@@ -18,13 +18,24 @@
 #include "sentry/abi/mman.h"
 #include "sentry/mm/vma.h"
 
-#define MM_MAP_COUNT_MAX  ((uint64_t)atomic_load_explicit(&mm_max_map_count, memory_order_relaxed))
+#define MM_MAP_COUNT_MAX  mm_map_count_max()
+#define MM_HOST_MAP_COUNT 65530	  /* what a host allows by default: its vm.max_map_count */
+#define MM_HOST_RESERVE	  64	  /* of these, for the stub's own (about 10), queued unmaps, and pieces in the middle of a change */
 #define MM_CROWDED	  30000	  /* mappings; half of what a host allows by default */
 #define MM_LARGE_BYTES	  (64ull << 20)
 #define MM_MMAP_MIN_ADDR  65536ull /* /proc/sys/vm/mmap_min_addr */
 #define MM_LOW_BASE	  0x10000ull
 #define MM_NR_QUARANTINE  16
 #define HUGE_PAGE_BYTES	  (2ull << 20)
+
+/* The guest's own limit, kept below the host's: a host that refuses a mapping refuses to take one away, too, and nothing but killing
+ * the process is left then. A guest that wants more than the default must have a host that allows it. */
+static inline uint64_t mm_map_count_max(void)
+{
+	int64_t n = atomic_load_explicit(&mm_max_map_count, memory_order_relaxed);
+
+	return (uint64_t)(n <= MM_HOST_MAP_COUNT - MM_HOST_RESERVE ? n : n - MM_HOST_RESERVE);
+}
 
 /* A range whose unmapping is queued with a thread that has not made a call since. */
 struct quarantined {
