@@ -223,3 +223,9 @@ for limit in 1 1048576; do
 	rt run --bundle "$work/m" m < /dev/null > "$work/o" 2>&1
 	check memory_limit_$limit test $? -eq 1 -a "$(grep -c 'too low' "$work/o")" -eq 1 -a ! -e "$work/state/m"
 done
+# a low one: it starts or says why not, and a program that wants more is killed, as with runc
+EXTRA_JQ=".linux.resources = {memory: {limit: 4194304}}" bundle m /bin/sh -c 'exit 3'
+rt run --bundle "$work/m" m < /dev/null > "$work/o" 2>&1; st=$?
+check memory_limit_low test $st -eq 3 -o "$st $(grep -c 'too low' "$work/o")" = "1 1"
+EXTRA_JQ=".linux.resources = {memory: {limit: 8388608}}" bundle m /bin/sh -c 'x=$(yes | head -c 60000000); exit 3'
+rt run --bundle "$work/m" m < /dev/null > "$work/o" 2>&1; check memory_limit_reached test $? -eq 137 -a ! -e "$work/state/m"
