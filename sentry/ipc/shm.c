@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/ipc/shm.c - shmget(2), shmat(2), shmdt(2), shmctl(2)
  *
- * Model:   a segment is a host memfd that mm maps like any shared file. Mappings hold references to the segment, so a
- *          removed one goes with its last mapping; mm tells how many there are. With shm_rmid_forced a segment is removed when its
- *          last mapping goes, or when it has none and the thread that made it ends.
+ * Model:   a segment is a host memfd that mm maps like any shared file. Mappings hold references to the segment; mm tells how many
+ *          there are. One that is to be removed keeps its id, by which it can still be attached, until its last mapping goes. With
+ *          shm_rmid_forced that is so for all, and one without a mapping goes when the thread that made it ends.
  * Locks:   home_mu, under mm.lock; then ipc_ns.mu.
  * Source:  shmget(2), shmop(2), shmctl(2).
  * Differs: SHM_HUGETLB is refused; SHM_LOCK only sets the mode bit.
@@ -29,6 +29,7 @@ struct shm {
 	struct mutex mu;
 	int64_t atime, dtime, ctime; /* guarded by mu */
 	_Atomic int nattch;	/* vmas that show it, and attaches under way */
+	_Atomic bool doomed;	/* IPC_RMID: goes with the last of these */
 	const struct task *creator; /* never looked into: only who it was; NULL once that has ended; guarded by ipc_ns.mu */
 	struct ipc_ns *ns;	/* no reference, as it holds the segment; NULL when it has ended; guarded by home_mu */
 };
@@ -88,14 +89,19 @@ static bool is_unattached(struct ipc_obj *o, void *arg)
 }
 
 /* Caller holds a reference besides the table's. */
-static void users_add(struct shm *s, int delta)
+static void remove_if_over(struct shm *s)
 {
-	if (atomic_fetch_add(&s->nattch, delta) + delta > 0 || delta > 0)
-		return;
 	mutex_lock(&home_mu);
-	if (!atomic_load(&s->o.removed) && s->ns && ipc_limit(s->ns, IPC_LIM_RMID_FORCED))
+	if (!atomic_load(&s->o.removed) && s->ns && (atomic_load(&s->doomed) || ipc_limit(s->ns, IPC_LIM_RMID_FORCED)))
 		ipc_remove_if(s->ns, IPC_KIND_SHM, is_unattached, &s->o);
 	mutex_unlock(&home_mu);
+}
+
+/* The same. */
+static void users_add(struct shm *s, int delta)
+{
+	if (atomic_fetch_add(&s->nattch, delta) + delta <= 0 && delta <= 0)
+		remove_if_over(s);
 }
 
 static void map_users(struct mappable *m, int delta)
@@ -368,6 +374,26 @@ static long lock_segment(struct task *t, struct shm *s, bool lock)
 	return ret;
 }
 
+/* shmctl(2) IPC_RMID: its key is free at once; its id stays until nobody has it attached. */
+static long doom(struct task *t, struct shm *s)
+{
+	struct ipc_ns *ns = t->ns->ipc;
+	long ret = 0;
+
+	mutex_lock(&ns->mu);
+	if (!ipc_owner(t, ns, &s->o)) {
+		ret = -LINUX_EPERM;
+	} else {
+		s->o.mode |= LINUX_SHM_DEST;
+		s->o.key = LINUX_IPC_PRIVATE;
+		atomic_store(&s->doomed, true);
+	}
+	mutex_unlock(&ns->mu);
+	if (!ret)
+		remove_if_over(s);
+	return ret;
+}
+
 long shm_control(struct task *t, int id, int cmd, struct gptr buf)
 {
 	struct linux_shmid64_ds ds;
@@ -403,7 +429,7 @@ long shm_control(struct task *t, int id, int cmd, struct gptr buf)
 		mutex_unlock(&s->mu);
 		break;
 	case LINUX_IPC_RMID:
-		ret = ipc_remove(t, IPC_KIND_SHM, o);
+		ret = doom(t, s);
 		break;
 	case LINUX_SHM_LOCK:
 	case LINUX_SHM_UNLOCK:

@@ -48,6 +48,11 @@ static void shm(void)
 	CHECK(shmctl(id, IPC_STAT, &ds) == 0 && ds.shm_nattch == 1 && ds.shm_segsz == 10000 && ds.shm_cpid == getpid());
 	CHECK_ERRNO(shmdt((char *)p + 4096), EINVAL);
 	CHECK(shmctl(id, IPC_RMID, NULL) == 0);
+	/* the key is free, the id is not while somebody has it attached */
+	CHECK_ERRNO(shmget(key, 10000, 0600), ENOENT);
+	CHECK(shmctl(id, IPC_STAT, &ds) == 0 && ds.shm_perm.mode == (0600 | SHM_DEST) && ds.shm_perm.__key == IPC_PRIVATE);
+	q = shmat(id, NULL, 0);
+	CHECK(q != (void *)-1 && shmdt((void *)q) == 0 && shmctl(id, IPC_RMID, NULL) == 0);
 	CHECK(p[100] == 8); /* lives on until the last detach */
 	CHECK(shmdt((void *)p) == 0);
 	CHECK_ERRNO(shmdt((void *)p), EINVAL);
