@@ -32,6 +32,7 @@ struct fib;
 struct neigh_table;
 struct pmtu_table;
 struct tcp_fo_cache;
+struct reserved_ports;
 
 enum net_event {
 	NET_EV_LINK_NEW, NET_EV_LINK_DEL, NET_EV_ADDR_NEW, NET_EV_ADDR_DEL, NET_EV_ROUTE_NEW,
@@ -53,6 +54,7 @@ struct net_ns {
 	struct neigh_table *neigh;
 	struct pmtu_table *_Atomic pmtu; /* made by the first path MTU message */
 	struct tcp_fo_cache *_Atomic fo_cache; /* made by the first fast open cookie */
+	struct reserved_ports *_Atomic reserved_ports; /* made by the first write of the sysctl; core/reserved_ports.c */
 	struct sock_tables *socks;
 	struct frag_table *frags;
 	struct nf_ns *nf;

@@ -48,6 +48,11 @@ long net_sysctl_write(struct net_ns *ns, const char *path, const char *text, siz
 /* Every path in turn, for readdir; NULL at the end. */
 const char *net_sysctl_path(unsigned i);
 void net_sysctl_init(struct net_sysctl *s);
+/* ipv4/ip_local_reserved_ports (core/reserved_ports.c): is @port not to be chosen for a socket that names none? */
+bool net_port_reserved(struct net_ns *ns, uint16_t port);
+long net_reserved_ports_read(struct net_ns *ns, char *out, size_t cap);	 /* bytes, -LINUX_ENOSPC */
+long net_reserved_ports_write(struct net_ns *ns, const char *text, size_t len); /* 0, -LINUX_EINVAL, -LINUX_ENOMEM */
+void net_reserved_ports_free(struct net_ns *ns);
 bool net_cong_known(const char *name); /* is there a congestion control of this name? */
 
 #endif

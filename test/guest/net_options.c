@@ -278,9 +278,63 @@ static void stamps_and_errors(void)
 	close(s);
 }
 
+/* ---- net.ipv4.ip_local_reserved_ports (Linux's ip-sysctl) ---- */
+
+static const char *file_get(const char *path)
+{
+	static char text[4096];
+	int fd = open(path, O_RDONLY);
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+
+	CHECK(fd >= 0 && n >= 0);
+	close(fd);
+	text[n] = 0;
+	return text;
+}
+
+static void reserved_ports(void)
+{
+	static const char file[] = "/proc/sys/net/ipv4/ip_local_reserved_ports";
+	static const char *const bad[] = { "70000", "5-3", "x", "7;8" };
+	struct sockaddr_in a, b, to;
+	int l = bound(SOCK_STREAM, &to), s, c, fd;
+	socklen_t n = sizeof(a);
+
+	CHECK(!strcmp(file_get(file), "\n"));
+	file_put("/proc/sys/net/ipv4/ip_local_port_range", "40000 40009");
+	file_put(file, "40000-40004,40009,40005-40007,80\n");
+	CHECK(!strcmp(file_get(file), "80,40000-40007,40009\n"));
+	s = bound(SOCK_DGRAM, &a);
+	CHECK(ntohs(a.sin_port) == 40008);
+	b = a;
+	b.sin_port = 0;
+	c = socket(AF_INET, SOCK_DGRAM, 0);
+	CHECK_ERRNO(bind(c, (struct sockaddr *)&b, sizeof(b)), EADDRINUSE);
+	b.sin_port = htons(40003); /* by name it can be had */
+	CHECK(bind(c, (struct sockaddr *)&b, sizeof(b)) == 0);
+	close(c);
+	close(s);
+	CHECK(listen(l, 5) == 0);
+	s = socket(AF_INET, SOCK_STREAM, 0);
+	CHECK(connect(s, (struct sockaddr *)&to, sizeof(to)) == 0 && getsockname(s, (struct sockaddr *)&a, &n) == 0);
+	CHECK(ntohs(a.sin_port) == 40008);
+	close(s);
+	close(l);
+	fd = open(file, O_WRONLY);
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		CHECK_ERRNO(write(fd, bad[i], strlen(bad[i])), EINVAL);
+	close(fd);
+	CHECK(!strcmp(file_get(file), "80,40000-40007,40009\n"));
+	file_put(file, "\n");
+	CHECK(!strcmp(file_get(file), "\n"));
+	file_put("/proc/sys/net/ipv4/ip_local_port_range", "32768 60999");
+	CHECK(strstr(file_get("/proc/sys/net/ipv4/tcp_available_congestion_control"), "cubic"));
+}
+
 int main(void)
 {
 	namespace_own();
+	reserved_ports();
 	ring(TPACKET_V1, "one");
 	ring(TPACKET_V2, "the second");
 	ring(TPACKET_V3, "version three");

@@ -19,6 +19,7 @@ static void ns_free(struct net_ns *ns)
 	net_fib_fini(ns);
 	free(ns->pmtu);
 	tcp_fo_cache_free(ns);
+	net_reserved_ports_free(ns);
 	free(ns);
 }
 

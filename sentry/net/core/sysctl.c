@@ -13,10 +13,12 @@
 struct sysctl_row {
 	const char *path;
 	uint16_t off;
-	uint8_t n;	/* integers in a row; 0 = string */
+	uint8_t n;	/* integers in a row; 0 = string; ROW_* */
 	int min, max;
 	const char *def;
 };
+#define ROW_TEXT  254 /* @def, read-only */
+#define ROW_PORTS 255 /* core/reserved_ports.c */
 #define S(f) offsetof(struct net_sysctl, f)
 #define IMAX INT32_MAX
 
@@ -35,6 +37,7 @@ static const struct sysctl_row rows[] = {
 	{ "ipv4/ip_dynaddr", S(ip_dynaddr), 1, 0, 7, "0" },
 	{ "ipv4/ip_early_demux", S(ip_early_demux), 1, 0, 1, "1" },
 	{ "ipv4/ip_local_port_range", S(ip_local_port_range), 2, 1, 65535, "32768 60999" },
+	{ "ipv4/ip_local_reserved_ports", 0, ROW_PORTS, 0, 0, NULL },
 	{ "ipv4/ip_unprivileged_port_start", S(ip_unprivileged_port_start), 1, 0, 65535, "1024" },
 	{ "ipv4/ping_group_range", S(ping_group_range), 2, 0, IMAX, "1 0" },
 	{ "ipv4/ipfrag_time", S(ipfrag_time), 1, 1, 3600, "30" },
@@ -97,6 +100,8 @@ static const struct sysctl_row rows[] = {
 	{ "ipv4/udp_rmem_min", S(udp_rmem_min), 1, 1, IMAX, "4096" },
 	{ "ipv4/udp_wmem_min", S(udp_wmem_min), 1, 1, IMAX, "4096" },
 	{ "ipv4/tcp_congestion_control", S(tcp_cc), 0, 0, 0, "cubic" },
+	{ "ipv4/tcp_available_congestion_control", 0, ROW_TEXT, 0, 0, "reno cubic" },
+	{ "ipv4/tcp_allowed_congestion_control", 0, ROW_TEXT, 0, 0, "reno cubic" },
 	{ "ipv6/bindv6only", S(v6_bindv6only), 1, 0, 1, "0" },
 	{ "ipv6/flowlabel_consistency", S(v6_flowlabel_consistency), 1, 0, 1, "1" },
 	{ "ipv6/auto_flowlabels", S(v6_auto_flowlabels), 1, 0, 3, "1" },
@@ -191,6 +196,8 @@ void net_sysctl_init(struct net_sysctl *s)
 {
 	conf_paths_init();
 	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (rows[i].n >= ROW_TEXT)
+			continue;
 		if (rows[i].n)
 			BUG_ON(parse_ints(rows[i].def, (int *)((char *)s + rows[i].off), rows[i].n) != rows[i].n);
 		else
@@ -286,10 +293,15 @@ long net_sysctl_read(struct net_ns *ns, const char *path, char *out, size_t cap)
 		c = find_conf(path, ifname);
 		return c ? conf_read(ns, c, ifname, out, cap) : -LINUX_ENOENT;
 	}
+	if (r->n == ROW_PORTS)
+		return net_reserved_ports_read(ns, out, cap);
 	if (r->off == S(nf_ct_count))
 		ns->sysctl.nf_ct_count = nf_ct_table_of(ns) ? (int32_t)atomic_load(&nf_ct_table_of(ns)->nr) : 0;
 	v = (const int *)((const char *)&ns->sysctl + r->off);
 	switch (r->n) {
+	case ROW_TEXT:
+		n = snprintf(out, cap, "%s\n", r->def);
+		break;
 	case 0:
 		n = snprintf(out, cap, "%s\n", (const char *)v);
 		break;
@@ -323,6 +335,10 @@ long net_sysctl_write(struct net_ns *ns, const char *path, const char *text, siz
 	const struct conf_row *c;
 	int v[3], n;
 
+	if (r && r->n == ROW_PORTS)
+		return net_reserved_ports_write(ns, text, len);
+	if (r && r->n == ROW_TEXT)
+		return -LINUX_EACCES;
 	if (len >= sizeof(buf))
 		return -LINUX_EINVAL;
 	memcpy(buf, text, len);

@@ -384,6 +384,8 @@ int bind_port(struct skc *c, uint16_t port)
 	for (uint32_t i = 0; i < n; i++) {
 		uint16_t p = (uint16_t)(lo + (start + i) % n);
 
+		if (net_port_reserved(c->ns, p))
+			continue;
 		ch = bchain(c->ns, table, p);
 		mutex_lock(&ch->mu);
 		/* a port nobody holds first; sharing a chosen port is never wanted */
@@ -501,8 +503,11 @@ int bind_connect(struct skc *c)
 			    (net_random32() & 7)) % n);
 	for (uint32_t i = 0; i < n; i++) {
 		uint16_t p = (uint16_t)(lo + (start + i) % n);
-		int ret = port_take(bchain(ns, bind_table(c), p), c, p);
+		int ret;
 
+		if (net_port_reserved(ns, p))
+			continue;
+		ret = port_take(bchain(ns, bind_table(c), p), c, p);
 		if (ret != -LINUX_EADDRINUSE)
 			return ret;
 	}
