@@ -31,6 +31,10 @@
 #define LINUX_SIOCSIFTXQLEN  0x8943u
 #define LINUX_SIOCOUTQNSD    0x894bu
 #define LINUX_SIOCGIFMAP     0x8970u
+#define LINUX_SIOCBRADDBR    0x89a0u
+#define LINUX_SIOCBRDELBR    0x89a1u
+#define LINUX_SIOCBRADDIF    0x89a2u
+#define LINUX_SIOCBRDELIF    0x89a3u
 
 struct linux_ifreq {
 	char name[16];

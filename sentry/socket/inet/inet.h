@@ -71,6 +71,8 @@ long packet_map_set(struct inet_sock *i, bool tx, const void *val, size_t len);
 long packet_map_get(struct socket *s, struct mappable **out);
 void packet_map_close(struct inet_sock *i);
 
+/* inet_bridge.c: SIOCBRADDBR, SIOCBRDELBR, SIOCBRADDIF, SIOCBRDELIF. (sleeps) */
+long inet_bridge_ioctl(struct net_ns_ref *net, struct task *t, uint32_t cmd, uint64_t arg);
 /* inet_ethtool.c: SIOCETHTOOL on @l, @data: the guest's argument. 0, -LINUX_EFAULT, -LINUX_EOPNOTSUPP. (sleeps) */
 long inet_ethtool(struct net_link *l, struct task *t, uint64_t data);
 

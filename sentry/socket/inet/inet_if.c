@@ -436,6 +436,8 @@ long inet_if_ioctl(struct net_ns_ref *net, struct task *t, uint32_t cmd, uint64_
 	if (cmd == LINUX_SIOCADDRT || cmd == LINUX_SIOCDELRT)
 		return cred_has_cap(t->cred, net->user_ns, LINUX_CAP_NET_ADMIN) ? route_call(net->stack, t, cmd == LINUX_SIOCADDRT, arg) :
 										  -LINUX_EPERM;
+	if (cmd >= LINUX_SIOCBRADDBR && cmd <= LINUX_SIOCBRDELIF)
+		return inet_bridge_ioctl(net, t, cmd, arg);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		if (rows[i].cmd != cmd)
 			continue;
