@@ -2,7 +2,7 @@
  * sentry/fs/sys/sysfs.c - /sys: what programs look at to learn about CPUs, memory nodes, and what is not there
  *
  * Model:   built at mount from one table of paths, with rows for "each CPU" expanded; directories come from the paths. Content is
- *          made when the file is read, by a small function or from the row's text. Nothing can be written.
+ *          made when the file is read, by a small function or from the row's text. Nothing can be written. Network links: net.c.
  * Source:  sysfs(5), cputopology in the kernel's documentation (format of the lists and masks).
  * Differs: only what nproc, lscpu, the JVM, Go, Node and container images were seen to read.
  */
@@ -12,7 +12,7 @@
 #include "base/hostcall.h"
 #include "sentry/fs/fs.h"
 #include "sentry/fs/proc/proc.h"
-#include "sentry/fs/tmpfs/tmpfs.h"
+#include "sentry/fs/sys/sysfs_internal.h"
 
 #define SYSFS_MAGIC 0x62656572
 #define CPUS_MAX    1024
@@ -95,7 +95,8 @@ static void show_node_meminfo(unsigned cpu, struct buf *out)
 static const struct sys_row rows[] = {
 	{ "block", DIR_, NULL, NULL },
 	{ "bus", DIR_, NULL, NULL },
-	{ "class/net", DIR_, NULL, NULL },
+	{ "class/net", DIR_, NULL, NULL },	/* net.c, as is */
+	{ "devices/virtual/net", DIR_, NULL, NULL },
 	{ "class/power_supply", DIR_, NULL, NULL },
 	{ "class/block", DIR_, NULL, NULL },
 	{ "dev/block", DIR_, NULL, NULL },
@@ -142,25 +143,31 @@ static const struct sys_row rows[] = {
 
 /* ---- files ---- */
 
+long sys_read_text(struct buf *text, struct uio *io, uint64_t *pos)
+{
+	long ret = 0;
+
+	if (text->failed)
+		ret = -LINUX_ENOMEM;
+	else if (*pos < text->len)
+		ret = uio_write(io, text->data + *pos, MIN(io->left, text->len - *pos));
+	if (ret > 0)
+		*pos += (uint64_t)ret;
+	buf_fini(text);
+	return ret;
+}
+
 /* inode.priv belongs to tmpfs; which row a file is, and for which CPU, is in rdev, unused for regular files. */
 static long sys_read(struct file *f, struct uio *io, uint64_t *pos, uint32_t rwf)
 {
 	const struct sys_row *r = &rows[f->inode->rdev & 0xffff];
 	struct buf out = { .max = 65536 };
-	long ret = 0;
 
 	if (r->text)
 		buf_append(&out, r->text, strlen(r->text));
 	else
 		r->show((unsigned)(f->inode->rdev >> 16), &out);
-	if (out.failed)
-		ret = -LINUX_ENOMEM;
-	else if (*pos < out.len)
-		ret = uio_write(io, out.data + *pos, MIN(io->left, out.len - *pos));
-	if (ret > 0)
-		*pos += (uint64_t)ret;
-	buf_fini(&out);
-	return ret;
+	return sys_read_text(&out, io, pos);
 }
 
 static long sys_getattr(struct inode *i, struct kstat *out)
@@ -176,26 +183,38 @@ static const struct inode_ops sys_link_ops = { 0 };
 
 /* ---- building ---- */
 
-static long new_node(struct super_block *sb, const struct sys_row *r, unsigned cpu, struct inode **out)
+long sys_new_inode(struct super_block *sb, uint32_t mode, const char *target, struct inode **out)
 {
-	uint32_t mode = r->mode ? r->mode : LINUX_S_IFREG | 0444;
 	long ret = tmpfs_new_inode(sb, NULL, mode, NULL, out);
 
 	if (ret)
 		return ret;
 	if (LINUX_S_ISLNK(mode)) {
 		(*out)->ops = &sys_link_ops;
-		(*out)->link = strdup(r->text);
-		(*out)->size = strlen(r->text);
+		(*out)->link = strdup(target);
+		(*out)->size = strlen(target);
 		if (!(*out)->link) {
 			inode_put(*out);
 			return -LINUX_ENOMEM;
 		}
 	} else if (LINUX_S_ISREG(mode)) {
+		(*out)->size = PAGE_SIZE;	/* as sysfs says of all its files */
+	}
+	return 0;
+}
+
+static long new_node(struct super_block *sb, const struct sys_row *r, unsigned cpu, struct inode **out)
+{
+	long ret = sys_new_inode(sb, r->mode ? r->mode : LINUX_S_IFREG | 0444, r->text, out);
+
+	if (ret)
+		return ret;
+	if (!strcmp(r->path, "class/net") || !strcmp(r->path, "devices/virtual/net"))
+		sysfs_net_dir(*out, r->path[0] == 'c');
+	if (LINUX_S_ISREG((*out)->mode)) {
 		(*out)->ops = &sys_file_ops;
 		(*out)->fops = &sys_fops;
 		(*out)->rdev = (uint64_t)(r - rows) | (uint64_t)cpu << 16;
-		(*out)->size = PAGE_SIZE;	/* as sysfs says of all its files */
 	}
 	return 0;
 }
