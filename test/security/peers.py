@@ -210,10 +210,12 @@ def main_control(path):
                 size = rnd.choice([len(req)] * 6 + [0, 0xFFFFFFFF, 4 << 20, len(req) + 1000])
                 frame = struct.pack(">IIBB", size, rnd.choice([1, 3, 2, 0, 0xFFFFFFFF]), rnd.choice([1, 1, 1, 2, 3, 99]), rnd.choice([0, 0, 1, 2, 4, 255])) + bytes(req)
                 fds = [os.open("/dev/null", os.O_RDONLY) for _ in range(rnd.choice([0, 0, 1, 60, 200]))]
-                c.sendmsg([frame[:rnd.choice([len(frame)] * 5 + [rnd.randrange(len(frame))])]],
-                          [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else [])
-                for f in fds:
-                    os.close(f)
+                try:
+                    c.sendmsg([frame[:rnd.choice([len(frame)] * 5 + [rnd.randrange(len(frame))])]],
+                              [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else [])
+                finally:  # also when the Sentry has hung up
+                    for f in fds:
+                        os.close(f)
             if rnd.randrange(2):
                 c.settimeout(0.02)
                 try:
@@ -222,8 +224,7 @@ def main_control(path):
                     pass
             c.close()
         except OSError:
-            for f in os.listdir("/proc/self/fd"):
-                pass
+            pass
     for c in idle:
         c.close()
     print(f"# {n} frames")
