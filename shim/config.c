@@ -153,6 +153,11 @@ const char *any_type(const Wkt__Any *a)
 	return slash ? slash + 1 : a->type_url;
 }
 
+char *any_text(const Wkt__Any *a)
+{
+	return strndup(a->value.len ? (const char *)a->value.data : "", a->value.len);
+}
+
 static int from_runtime_options(struct shim_config *c, const Wkt__Any *any, bool *done, struct err *e)
 {
 	Bootstrap__RuntimeOptions *o = (Bootstrap__RuntimeOptions *)ttrpc_msg_unpack(

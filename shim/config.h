@@ -43,6 +43,8 @@ int shim_config_flags(const struct shim_config *c, const char *ns, const char *i
 
 /* The last component of a type URL: "a/b/runtimeoptions.v1.Options" -> "runtimeoptions.v1.Options". */
 const char *any_type(const Wkt__Any *a);
+/* What it holds as a string of the caller's (JSON); a value that is not there has no bytes to point at. NULL: out of memory. */
+char *any_text(const Wkt__Any *a);
 
 /* Keeps the options of this bundle for a later `delete` (which gets none), and reads them back. */
 int shim_options_save(int bundle_dirfd, const Wkt__Any *options, struct err *e);

@@ -160,7 +160,7 @@ static int exec_add(struct container *c, const Task__ExecProcessRequest *r, stru
 
 	if (!p)
 		return err_set(e, ENOMEM, "out of memory");
-	p->spec_json = strndup((const char *)r->spec->value.data, r->spec->value.len);
+	p->spec_json = any_text(r->spec);
 	if (!p->spec_json) {
 		process_put(p);
 		return err_set(e, ENOMEM, "out of memory");
@@ -341,7 +341,7 @@ void task_update(struct ttrpc_call *call, const ProtobufCMessage *req)
 		return;
 	if (!created(call, c))
 		goto out;
-	json = r->resources ? strndup((const char *)r->resources->value.data, r->resources->value.len) : NULL;
+	json = r->resources ? any_text(r->resources) : NULL;
 	if (!json || !strstr(any_type(r->resources), "LinuxResources"))
 		ret = err_set(&e, EINVAL, "resources are not LinuxResources: invalid argument");
 	else

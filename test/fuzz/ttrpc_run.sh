@@ -32,6 +32,10 @@ raw = frame(1, req, 1, 2) + frame(1, any_(b'containerd.services.streaming.v1.Str
 open(f'{d}/ttrpc_shim/stream', 'wb').write(b'\0' + raw)
 # once a leak: a stream whose second message does not decode
 open(f'{d}/ttrpc_shim/stream_bad', 'wb').write(b'\0' + frame(1, req, 1, 2) + frame(1, b'\xff\xff', 3))
+# once a null pointer read: an update whose resources, an exec whose specification has no bytes
+for i in range(45):
+    for field in (2, 6):
+        open(f'{d}/ttrpc_shim/empty{i}_{field}', 'wb').write(bytes([i + 1]) + s(1, b'c') + s(field, s(1, b'LinuxResources')))
 open(f'{d}/ttrpc_frame/stream', 'wb').write(b'\x05' + raw)
 P
 # Without privileges: the handlers open, make and mount what their input names.
