@@ -229,3 +229,6 @@ rt run --bundle "$work/m" m < /dev/null > "$work/o" 2>&1; st=$?
 check memory_limit_low test $st -eq 3 -o "$st $(grep -c 'too low' "$work/o")" = "1 1"
 EXTRA_JQ=".linux.resources = {memory: {limit: 8388608}}" bundle m /bin/sh -c 'x=$(yes | head -c 60000000); exit 3'
 rt run --bundle "$work/m" m < /dev/null > "$work/o" 2>&1; check memory_limit_reached test $? -eq 137 -a ! -e "$work/state/m"
+# paths of the configuration below /sys/class/net are walked at boot, when no task is there whose network it would show
+EXTRA_JQ='.linux.maskedPaths = ["/sys/class/net/lo", "/sys/firmware"] | .linux.readonlyPaths = ["/sys/devices/virtual/net/lo/mtu"]' bundle m /bin/ls /sys/class/net
+rt run --bundle "$work/m" m < /dev/null > "$work/o" 2>&1; check masked_net test $? -eq 0 -a "$(cat "$work/o")" = lo

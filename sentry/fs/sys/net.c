@@ -33,9 +33,12 @@ static uint32_t index_of(const struct inode *i)
 	return (uint32_t)(i->rdev >> 32);
 }
 
+/* NULL: nobody's, at boot (a mount or masked path of the configuration that leads here). */
 static struct net_ns *reader_ns(void)
 {
-	return task_current()->ns->net->stack;
+	struct task *t = task_current();
+
+	return t ? t->ns->net->stack : NULL;
 }
 
 /* ---- content ---- */
@@ -183,7 +186,8 @@ static long show_counter(const struct net_link *l, unsigned row, struct buf *out
 
 static long net_read(struct file *f, struct uio *io, uint64_t *pos, uint32_t rwf)
 {
-	struct net_link *l = net_link_by_index(reader_ns(), index_of(f->inode));
+	struct net_ns *ns = reader_ns();
+	struct net_link *l = ns ? net_link_by_index(ns, index_of(f->inode)) : NULL;
 	struct buf text = { .max = PAGE_SIZE };
 	unsigned row = row_of(f->inode);
 	long ret;
@@ -226,7 +230,8 @@ void sysfs_net_dir(struct inode *dir, bool links)
 
 static uint32_t link_index(const char *name)
 {
-	struct net_link *l = net_link_by_name(reader_ns(), name);
+	struct net_ns *ns = reader_ns();
+	struct net_link *l = ns ? net_link_by_name(ns, name) : NULL;
 	uint32_t index = l ? l->index : 0;
 
 	if (l)
@@ -336,8 +341,10 @@ static bool name_at(const struct inode *dir, const struct buf *links, uint64_t k
 	case CLASS:
 	case DEVICES:
 		*type = kind_of(dir) == CLASS ? LINUX_DT_LNK : LINUX_DT_DIR;
+		if (k >= links->len / sizeof(struct link_name))
+			return false;
 		*out = ((const struct link_name *)links->data + k)->name;
-		return k < links->len / sizeof(struct link_name);
+		return true;
 	case STATISTICS:
 		*out = k < ARRAY_SIZE(counters) ? counters[k].name : NULL;
 		return *out;
@@ -352,12 +359,13 @@ static bool name_at(const struct inode *dir, const struct buf *links, uint64_t k
 static long net_iterate(struct file *f, struct dir_emit *e, uint64_t *pos)
 {
 	struct buf links = { .max = 1u << 20 };
+	struct net_ns *ns = reader_ns();
 	const char *name;
 	uint8_t type;
 	long ret = 0;
 
-	if (kind_of(f->inode) == CLASS || kind_of(f->inode) == DEVICES)
-		net_link_each(reader_ns(), note_name, &links);
+	if (ns && (kind_of(f->inode) == CLASS || kind_of(f->inode) == DEVICES))
+		net_link_each(ns, note_name, &links);
 	if (links.failed)
 		ret = -LINUX_ENOMEM;
 	else if (*pos == 0 && e->add(e, ".", 1, f->inode->ino, LINUX_DT_DIR, 1))
