@@ -7,6 +7,7 @@ set -uo pipefail
 . "$(dirname "$0")/../lib.sh"
 [ "$(id -u)" -eq 0 ] || { skip programs "needs root"; exit 0; }
 need_packages jq gcc make git python3 perl || { skip programs "packages"; exit 0; }
+need_packages ruby php-cli musl-tools fio || true # a program that cannot be had is skipped by name below
 work=$(mktemp -d /tmp/programs.XXXXXX)
 mkdir -p "$work"/{up,wk,root,state}
 # Where both sides see it: the container has a /tmp of its own, and this tree may lie below /tmp.
