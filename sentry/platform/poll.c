@@ -29,14 +29,14 @@
 #include "sentry/platform/platform_internal.h"
 
 #define SPIN_US		40	/* without work, until the worker sleeps: processors to spare */
-#define SAVED_US	5	/* by a request taken here: what both sides of a notification cost more */
+#define SAVED_US	13	/* by a request taken here: what both sides of a notification cost more, in a virtual machine */
 #define CREDIT_US	60	/* at most so much of what was saved is spent on waiting for the next request */
-#define FIRST_CREDIT_US	20	/* after waking: until the guests come round to calling again */
-#define WAKE_COST_US	15	/* of waking the poller, for everybody together */
+#define FIRST_CREDIT_US	50	/* after waking: until the guests come round to calling again, one slow call included */
+#define WAKE_COST_US	39	/* of waking the poller, for everybody together */
 #define IDLE_US		300	/* a thread that has not called for so long is not hot */
 #define HOT_GAP_US	16	/* between an answer and the next call, notification included */
 #define HOT_BUSY_US	14	/* between two notifications of anybody: the guests do little but call */
-#define FAIL_SHIFT_MAX	10	/* at most 1024 offers refused */
+#define FAIL_SHIFT_MAX	7	/* at most 128 offers refused: a program that begins with slow calls is soon given another try */
 #define GAP_MAX_US	100	/* one long gap is soon forgotten */
 #define SPARE_EVERY	16	/* answers between two looks at the processors */
 #define SAMPLE_NS	1000000 /* how often guests are counted */
