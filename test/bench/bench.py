@@ -6,7 +6,7 @@ Each round runs every row under every runtime in turn, so that drift of the mach
 over the rounds, a ratio the median of the rounds' own ratios. Writes build/bench/bench.md and bench.svg. Rows come from the
 modules of MODULES (rows.py says what one has); arguments are row names or patterns ('iperf3*'), or module names.
 """
-import argparse, fnmatch, importlib, os, shutil, statistics, sys, tempfile
+import argparse, fnmatch, importlib, os, shutil, signal, statistics, sys, tempfile
 
 from rows import Context, MORE_IS_BETTER, TOP, fmt, met, note
 
@@ -102,6 +102,7 @@ def report(rows, figures, labels, outdir):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)) # the rows' finish() runs then, too
     ap = argparse.ArgumentParser()
     ap.add_argument('--runsc', default=os.path.join(TOP, 'bin/runsc'))
     ap.add_argument('--rounds', type=int, default=5)
