@@ -13,6 +13,7 @@
 #include "sentry/socket/inet/inet.h"
 #include "sentry/socket/socket.h"
 #include "sentry/ipc/ipc.h"
+#include "sentry/mm/memfd.h"
 #include "sentry/syscalls/syslog.h"
 #include "sentry/task/task.h"
 #include "sentry/task/mm_hooks.h"
@@ -20,6 +21,7 @@
 
 static long init_memory(void)
 {
+	guest_memfd_init();
 	mm_hooks_init();
 	return 0;
 }

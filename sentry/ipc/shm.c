@@ -9,11 +9,10 @@
  * Differs: SHM_HUGETLB is refused; SHM_LOCK only sets the mode bit.
  */
 #include <string.h>
-#include <sys/mman.h>
 
-#include "base/hostcall.h"
 #include "sentry/abi/mman.h"
 #include "sentry/ipc/ipc.h"
+#include "sentry/mm/memfd.h"
 #include "sentry/task/ns.h"
 #include "sentry/task/pid.h"
 
@@ -46,7 +45,7 @@ static void shm_free(struct ipc_obj *o)
 {
 	struct shm *s = container_of(o, struct shm, o);
 
-	host_call(close, s->fd);
+	guest_memfd_close(s->fd);
 	pid_put(s->cpid);
 	pid_put(s->lpid);
 	free(s);
@@ -139,15 +138,10 @@ static long make(struct task *t, void *arg, struct ipc_obj **out)
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -LINUX_ENOMEM;
-	fd = host_call(memfd_create, "sysv-shm", MFD_CLOEXEC);
+	fd = guest_memfd_new("sysv-shm", pages * PAGE_SIZE);
 	if (fd < 0) {
 		free(s);
-		return -LINUX_ENFILE;
-	}
-	if (host_call(ftruncate, fd, pages * PAGE_SIZE) < 0) {
-		host_call(close, fd);
-		free(s);
-		return -LINUX_ENOMEM;
+		return fd;
 	}
 	s->o.free = shm_free;
 	s->m.ops = &shm_map_ops;

@@ -3,14 +3,10 @@
  *
  * Model:   a host memfd of the mapping's size, mapped shared, so that forks and mremap see the same pages. It lives until
  *          the last mapping is gone.
- * Hostcalls: memfd_create, ftruncate, close.
- * Source:  mmap(2), memfd_create(2).
+ * Source:  mmap(2).
  */
+#include "sentry/mm/memfd.h"
 #include "sentry/mm/mm_internal.h"
-
-#include <sys/mman.h>
-
-#include "base/hostcall.h"
 
 struct shm_anon {
 	struct mappable m;
@@ -37,7 +33,7 @@ static void shm_put(struct mappable *m)
 
 	if (!ref_put(&s->ref))
 		return;
-	host_call(close, s->fd);
+	guest_memfd_close(s->fd);
 	free(s);
 }
 
@@ -76,18 +72,14 @@ long shm_anon_new(uint64_t len, struct mappable **out)
 
 	if (!s)
 		return -LINUX_ENOMEM;
-	fd = host_call(memfd_create, "shm-anon", MFD_CLOEXEC);
+	fd = guest_memfd_new("shm-anon", len);
 	if (fd < 0) {
 		free(s);
-		return fd == -LINUX_EMFILE ? -LINUX_ENFILE : fd;
+		return fd;
 	}
 	*s = (struct shm_anon){ .m.ops = &shm_anon_ops, .fd = (int)fd };
 	ref_init(&s->ref, 1);
 	s->ino = atomic_fetch_add_explicit(&next_ino, 1, memory_order_relaxed);
-	if (host_call(ftruncate, s->fd, len) < 0) {
-		shm_put(&s->m);
-		return -LINUX_ENOMEM;
-	}
 	*out = &s->m;
 	return 0;
 }

@@ -13,10 +13,10 @@
 #include <linux/falloc.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/sysinfo.h>
 
 #include "base/hostcall.h"
+#include "sentry/mm/memfd.h"
 
 #define MAP_MIN (256u * 1024)
 
@@ -84,19 +84,13 @@ static struct tmap *tmap_fd(int fd, uint64_t cap)
 	return m;
 }
 
-/* Files of more than a page or two cost a host descriptor each. Half of what the Sentry may have is the bound for all of the
- * sandbox's: a container that fills a tmpfs with files must not keep the others from starting a process. */
-static _Atomic uint32_t nr_memfds;
-static uint32_t max_memfds; /* immutable after tmpfs_data_init(), as is */
-static uint64_t host_pages;
+static uint64_t host_pages; /* immutable after tmpfs_data_init() */
 
 void tmpfs_data_init(void)
 {
-	struct rlimit rl;
 	struct sysinfo si;
 
 	host_pages = sysinfo(&si) ? UINT64_MAX : (uint64_t)si.totalram * si.mem_unit / PAGE_SIZE;
-	max_memfds = getrlimit(RLIMIT_NOFILE, &rl) ? 512 : (uint32_t)MIN(rl.rlim_cur, (rlim_t)UINT32_MAX) / 2;
 }
 
 static long to_memfd(struct tnode *n)
@@ -105,14 +99,9 @@ static long to_memfd(struct tnode *n)
 
 	if (n->fd >= 0)
 		return 0;
-	if (atomic_fetch_add_explicit(&nr_memfds, 1, memory_order_relaxed) >= max_memfds)
-		fd = -LINUX_ENFILE;
-	else
-		fd = host_call(memfd_create, "tmpfs", MFD_CLOEXEC);
-	if (fd < 0) {
-		atomic_fetch_sub_explicit(&nr_memfds, 1, memory_order_relaxed);
-		return fd == -LINUX_EMFILE || fd == -LINUX_ENFILE ? -LINUX_ENFILE : -LINUX_ENOMEM;
-	}
+	fd = guest_memfd_new("tmpfs", 0);
+	if (fd < 0)
+		return fd;
 	n->fd = (int)fd;
 	return 0;
 }
@@ -286,10 +275,8 @@ void tdata_free(struct inode *i)
 
 	tmap_publish(n, NULL);
 	pages_uncharge(i, page_set_clear(&n->pages));
-	if (n->fd >= 0) {
-		host_call(close, n->fd);
-		atomic_fetch_sub_explicit(&nr_memfds, 1, memory_order_relaxed);
-	}
+	if (n->fd >= 0)
+		guest_memfd_close(n->fd);
 }
 
 /* A guest maps the file: from now on the memfd's size is the truth. i_lock held. */
