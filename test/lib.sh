@@ -38,17 +38,19 @@ make_busybox_rootfs() {
 
 # make_bundle DIR ROOTFS ARGV...: config.json for one process without terminal; EXTRA_JQ edits it further
 make_bundle() {
-	local dir=$1 rootfs=$2
+	local dir=$1 rootfs=$2 files
 	shift 2
 	mkdir -p "$dir"
-	jq -n --arg root "$rootfs" '{
+	files=$(ulimit -Hn) # what runc may not raise where this runs without the capability
+	[ "$files" != unlimited ] && [ "$files" -lt 4096 ] || files=4096
+	jq -n --arg root "$rootfs" --argjson files "$files" '{
 		ociVersion: "1.0.2",
 		process: { terminal: false, user: {uid: 0, gid: 0}, args: $ARGS.positional, cwd: "/",
 			env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "TERM=xterm"],
 			capabilities: (["CAP_CHOWN","CAP_DAC_OVERRIDE","CAP_FSETID","CAP_FOWNER","CAP_MKNOD","CAP_NET_RAW","CAP_SETGID","CAP_SETUID",
 				"CAP_SETFCAP","CAP_SETPCAP","CAP_NET_BIND_SERVICE","CAP_SYS_CHROOT","CAP_KILL","CAP_AUDIT_WRITE"] as $c |
 				{bounding: $c, effective: $c, permitted: $c}),
-			rlimits: [{type: "RLIMIT_NOFILE", hard: 4096, soft: 4096}] },
+			rlimits: [{type: "RLIMIT_NOFILE", hard: $files, soft: $files}] },
 		root: {path: $root, readonly: false}, hostname: "sandbox",
 		mounts: [
 			{destination: "/proc", type: "proc", source: "proc"},
