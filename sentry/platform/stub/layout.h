@@ -131,8 +131,8 @@ struct stub_seg {
 	uint32_t len;	/* bytes copied; shorter than asked when the rest cannot be read */
 	uint32_t off;	/* in the window */
 };
-#define STUB_SEGS_MAX 3
-#define STUB_OUTS_MAX 26
+#define STUB_SEGS_MAX 7
+#define STUB_OUTS_MAX 22
 
 enum stub_op_kind {
 	OP_MMAP = 1,	/* a=addr b=len c=prot d=flags e=fd (-2: the last one from OP_FD) f=offset */
@@ -190,9 +190,9 @@ struct stub_slot {
 	struct stub_answer ans;
 	_Atomic uint32_t polled;	/* enum stub_polled; written by the Sentry */
 	uint32_t pad2;
-	/* the rest of line 1, lines 2..7 */
+	/* the rest of line 1, lines 2..6 */
 	struct stub_seg out[STUB_OUTS_MAX];
-	/* line 8 */
+	/* lines 7 and 8 */
 	struct stub_seg seg[STUB_SEGS_MAX];
 	int64_t intr_ret;
 	uint64_t local_trap;	/* address behind the last call that trapped and was answered here; the Sentry clears it */
@@ -217,7 +217,7 @@ struct stub_slot {
 _Static_assert(offsetof(struct stub_slot, answer) == 64, "a line per direction");
 _Static_assert(offsetof(struct stub_slot, kick) == SLOT_KICK, "assembly");
 _Static_assert(offsetof(struct stub_slot, out) == 96, "the first two out-copies travel with the answer");
-_Static_assert(offsetof(struct stub_slot, seg) % 64 == 0, "a line of its own");
+_Static_assert(offsetof(struct stub_slot, seg) % 64 == 0, "lines of their own");
 _Static_assert(offsetof(struct stub_slot, regs) == SLOT_REGS, "assembly");
 _Static_assert(offsetof(struct stub_slot, self) == SLOT_SELF, "assembly");
 _Static_assert(offsetof(struct stub_slot, sh) == SLOT_LOCALS, "assembly");

@@ -235,10 +235,46 @@ GUEST static void guest_marshal(long arg)
 	*(char *)(GUEST_DATA + GUEST_DATA_LEN - 2) = 'q';
 	*(char *)(GUEST_DATA + GUEST_DATA_LEN - 1) = 0;
 	G3(257, 5, GUEST_DATA + GUEST_DATA_LEN - 2, 0);
+	struct guest_iov { uint64_t base, len; } v[5] = { { (uint64_t)buf, 10 }, { (uint64_t)buf + 40, 0 }, { (uint64_t)buf + 50, 30 },
+		{ 0x40000000, 8 }, { (uint64_t)buf + 200, 10 } };
+	uint64_t msg[7] = { 0, 0, (uint64_t)(v + 2), 1, 0, 0, 0 };
+
+	G3(20, 7, v, 5);   /* writev */
+	G3(46, 7, msg, 0); /* sendmsg */
+	G3(19, 7, v, 5);   /* readv */
 	G3(435, buf, 88, 0); /* clone3 */
 	G3(273, buf + 8, 24, 0); /* set_robust_list: answered in the stub; exit_group takes along what it points at */
 	G1(1, 0);
 	G1(231, 0);
+}
+
+static void check_marshal_vectors(struct uthread *u)
+{
+	uint64_t v[8], msg[7];
+	char buf[64];
+
+	cr_assert_eq(uthread_run(u), UEV_SYSCALL);
+	cr_assert_eq(u->sysno, 20u);
+	cr_assert(umem_sent(u, v, GPTR(u->args[1]), sizeof(v)), "four entries");
+	cr_assert_not(umem_sent(u, v, GPTR(u->args[1]), sizeof(v) + 1));
+	cr_assert(umem_sent(u, buf, GPTR(v[0]), 10));
+	cr_assert_eq(buf[9], 9);
+	cr_assert(umem_sent(u, buf, GPTR(v[4]), 30));
+	cr_assert_eq(buf[29], 79);
+	cr_assert_not(umem_sent(u, buf, GPTR(v[6]), 8), "nothing is there");
+	cr_assert_not(umem_sent(u, buf, GPTR(v[0] + 200), 10), "the fifth");
+
+	cr_assert_eq(uthread_run(u), UEV_SYSCALL);
+	cr_assert_eq(u->sysno, 46u);
+	cr_assert(umem_sent(u, msg, GPTR(u->args[1]), sizeof(msg)));
+	cr_assert(umem_sent(u, v, GPTR(msg[2]), 16));
+	cr_assert(umem_sent(u, buf, GPTR(v[0]), 30));
+	cr_assert_eq(buf[0], 50);
+
+	cr_assert_eq(uthread_run(u), UEV_SYSCALL);
+	cr_assert_eq(u->sysno, 19u);
+	cr_assert(umem_sent(u, v, GPTR(u->args[1]), sizeof(v)));
+	cr_assert_not(umem_sent(u, buf, GPTR(v[0]), 10), "what is written to does not travel");
 }
 
 static void check_marshal(struct uzygote *z, void *arg)
@@ -261,6 +297,7 @@ static void check_marshal(struct uzygote *z, void *arg)
 	cr_assert_eq(umem_copy_in_str(u, s, sizeof(s), GPTR(u->args[1])), -LINUX_EFAULT);
 	cr_assert_eq(uthread_run(u), UEV_SYSCALL);
 	cr_assert_eq(umem_copy_in_str(u, s, sizeof(s), GPTR(u->args[1])), 1);
+	check_marshal_vectors(u);
 	cr_assert_eq(uthread_run(u), UEV_SYSCALL);
 	cr_assert_eq(u->sysno, 435u);
 	cr_assert(umem_sent(u, buf, GPTR(u->args[0]), 88));
