@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define KEY_TIME_MAX 24 /* bytes of a time */
+
 struct show {
 	struct task *viewer;
 	struct key **keys;	/* those there are, to be sorted */
@@ -35,7 +37,7 @@ static int by_number(const void *a, const void *b)
 	return x->serial < y->serial ? -1 : x->serial > y->serial;
 }
 
-static const char *time_left(const struct key *k, char text[16])
+static const char *time_left(const struct key *k, char text[KEY_TIME_MAX])
 {
 	static const struct {
 		int64_t seconds;
@@ -49,7 +51,7 @@ static const char *time_left(const struct key *k, char text[16])
 		return "expd";
 	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
 		if (left >= units[i].seconds) {
-			snprintf(text, 16, "%lld%c", (long long)(left / units[i].seconds), units[i].unit);
+			snprintf(text, KEY_TIME_MAX, "%lld%c", (long long)(left / units[i].seconds), units[i].unit);
 			break;
 		}
 	return text;
@@ -58,7 +60,7 @@ static const char *time_left(const struct key *k, char text[16])
 static void show_key(const struct show *s, const struct key *k)
 {
 	struct user_ns *ns = s->viewer->cred->user_ns;
-	char text[16];
+	char text[KEY_TIME_MAX];
 
 	buf_printf(s->out, "%08x %c%c%c%c%c%c%c %5u %4s %08x %5d %5d %-9.9s %s", (unsigned)k->serial, 'I', k->revoked ? 'R' : '-', '-',
 		   k->in_quota ? 'Q' : '-', '-', k->negative ? 'N' : '-', k->invalidated ? 'i' : '-', k->ref, time_left(k, text), k->perm,
