@@ -217,23 +217,15 @@ static long notif_id_valid(struct seccomp_listener *l, struct task *t, struct gp
 	return valid ? 0 : -LINUX_ENOENT;
 }
 
-/* A structure that later kernels may make longer: what is not known here must be 0. */
 static long addfd_copyin(struct task *t, struct gptr arg, size_t size, struct linux_seccomp_notif_addfd *out)
 {
-	uint8_t more[64];
+	long ret;
 
 	if (size < sizeof(*out) || size >= PAGE_SIZE)
 		return -LINUX_EINVAL;
-	if (copyin_obj(t->u, out, arg) < 0)
-		return -LINUX_EFAULT;
-	for (size_t at = sizeof(*out), n; at < size; at += n) {
-		n = MIN(size - at, sizeof(more));
-		if (copyin(t->u, more, GPTR(arg.v + at), n) < 0)
-			return -LINUX_EFAULT;
-		for (size_t i = 0; i < n; i++)
-			if (more[i])
-				return -LINUX_E2BIG;
-	}
+	ret = copyin_struct(t->u, out, sizeof(*out), arg, size);
+	if (ret < 0)
+		return ret;
 	if (out->newfd_flags & ~(uint32_t)LINUX_O_CLOEXEC ||
 	    out->flags & ~(LINUX_SECCOMP_ADDFD_FLAG_SETFD | LINUX_SECCOMP_ADDFD_FLAG_SEND) ||
 	    (out->newfd && !(out->flags & LINUX_SECCOMP_ADDFD_FLAG_SETFD)))
