@@ -148,4 +148,8 @@ void anon_sb_init(void);
 void epoll_init(void);
 void mount_init(void);
 
+/* ---- mount_text.c ---- */
+/* Where the root of the mount lies in its file system. mount_lock held. */
+const char *mount_root_text(struct mount *m, char tmp[PATH_MAX_BYTES]);
+
 #endif
