@@ -408,34 +408,6 @@ SYSCALL_DEFINE4(quotactl, uint32_t, cmd, struct gptr, special, uint32_t, id, str
 	return -LINUX_ENOSYS;
 }
 
-#define LINUX_MAX_HANDLE_SZ 128
-
-/* Handles need a file system that can export: none of ours does. The order of checks is Linux's. */
-SYSCALL_DEFINE5(name_to_handle_at, int, dirfd, struct gptr, upath, struct gptr, uhandle, struct gptr, umnt, uint32_t, flags)
-{
-	struct path p;
-	uint32_t bytes;
-	long ret;
-
-	if (flags & ~(LINUX_AT_SYMLINK_FOLLOW | LINUX_AT_EMPTY_PATH))
-		return -LINUX_EINVAL;
-	ret = lookup_at(t, dirfd, upath,
-			(flags & LINUX_AT_SYMLINK_FOLLOW ? 0 : LINUX_AT_SYMLINK_NOFOLLOW) | (flags & LINUX_AT_EMPTY_PATH), &p);
-	if (ret)
-		return ret;
-	path_put(&p);
-	if (copyin_obj(t->u, &bytes, uhandle))
-		return -LINUX_EFAULT;
-	return bytes > LINUX_MAX_HANDLE_SZ ? -LINUX_EINVAL : -LINUX_EOPNOTSUPP;
-}
-
-SYSCALL_DEFINE3(open_by_handle_at, int, mountfd, struct gptr, uhandle, uint32_t, flags)
-{
-	if (!cred_has_cap(t->cred, &init_user_ns, LINUX_CAP_DAC_READ_SEARCH))
-		return -LINUX_EPERM;
-	return -LINUX_EOPNOTSUPP;
-}
-
 /* fanotify: unprivileged groups exist on Linux since 5.13 but can watch little; without the privilege the answer is EPERM. */
 SYSCALL_DEFINE2(fanotify_init, uint32_t, flags, uint32_t, event_flags)
 {
