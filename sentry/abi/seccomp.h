@@ -43,6 +43,44 @@ struct linux_seccomp_data {
 };
 _Static_assert(sizeof(struct linux_seccomp_data) == 64, "seccomp_data");
 
+/* The listener's ioctls. */
+#define LINUX_SECCOMP_IOCTL_NOTIF_RECV		     0xc0502100u
+#define LINUX_SECCOMP_IOCTL_NOTIF_SEND		     0xc0182101u
+#define LINUX_SECCOMP_IOCTL_NOTIF_ID_VALID	     0x40082102u
+#define LINUX_SECCOMP_IOCTL_NOTIF_ID_VALID_WRONG_DIR 0x80082102u /* as it was first, and is still taken */
+#define LINUX_SECCOMP_IOCTL_NOTIF_ADDFD		     0x40182103u /* with other sizes, too */
+#define LINUX_SECCOMP_IOCTL_NOTIF_SET_FLAGS	     0x40082104u
+
+#define LINUX_SECCOMP_USER_NOTIF_FLAG_CONTINUE	   1u
+#define LINUX_SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP   1u
+#define LINUX_SECCOMP_ADDFD_FLAG_SETFD		   1u
+#define LINUX_SECCOMP_ADDFD_FLAG_SEND		   2u
+
+struct linux_seccomp_notif {
+	uint64_t id;
+	uint32_t pid, flags;
+	struct linux_seccomp_data data;
+};
+_Static_assert(sizeof(struct linux_seccomp_notif) == 80, "seccomp_notif");
+
+struct linux_seccomp_notif_resp {
+	uint64_t id;
+	int64_t val;
+	int32_t error;
+	uint32_t flags;
+};
+_Static_assert(sizeof(struct linux_seccomp_notif_resp) == 24, "seccomp_notif_resp");
+
+struct linux_seccomp_notif_addfd {
+	uint64_t id;
+	uint32_t flags, srcfd, newfd, newfd_flags;
+};
+_Static_assert(sizeof(struct linux_seccomp_notif_addfd) == 24, "seccomp_notif_addfd");
+
+struct linux_seccomp_notif_sizes {
+	uint16_t notif, resp, data;
+};
+
 struct linux_sock_filter {
 	uint16_t code;
 	uint8_t jt, jf;

@@ -13,6 +13,7 @@
 #include "sentry/socket/inet/inet.h"
 #include "sentry/socket/socket.h"
 #include "sentry/ipc/ipc.h"
+#include "sentry/keys/keys.h"
 #include "sentry/mm/memfd.h"
 #include "sentry/syscalls/syslog.h"
 #include "sentry/task/task.h"
@@ -29,6 +30,7 @@ static long init_memory(void)
 static long init_ipc(void)
 {
 	ipc_init();
+	keys_init();
 	return 0;
 }
 

@@ -95,6 +95,8 @@ long user_ns_write_map(struct user_ns *ns, bool gid, const char *text, size_t le
 		       const struct cred *writer);
 /* Called after a map was written: what was told about ids in @ns is out of date. Set by the task layer. */
 extern void (*user_ns_mapped_hook)(struct user_ns *ns);
+/* Called when nobody refers to @ns any more: what is kept by its number goes. Must not sleep. Set by the keys. */
+extern void (*user_ns_end_hook)(const struct user_ns *ns);
 /* Lines "inside outside count" with outside as seen from @viewer. */
 void user_ns_show_map(struct user_ns *ns, bool gid, struct user_ns *viewer, struct buf *out);
 /* What the initial namespace's ids are on the host, for those inside who look: of a sandbox that was asked to have a user

@@ -14,6 +14,7 @@
 #define USER_NS_LEVEL_MAX 32 /* nested namespaces, user_namespaces(7) */
 
 void (*user_ns_mapped_hook)(struct user_ns *ns);
+void (*user_ns_end_hook)(const struct user_ns *ns);
 
 static struct id_extent init_extent = { 0, 0, UINT32_MAX, 0 };
 
@@ -41,6 +42,8 @@ void user_ns_put(struct user_ns *ns)
 		struct user_ns *parent = ns->parent;
 
 		BUG_ON(ns == &init_user_ns);
+		if (user_ns_end_hook)
+			user_ns_end_hook(ns);
 		free(ns->uid_map.ext);
 		free(ns->gid_map.ext);
 		free(ns);

@@ -16,6 +16,26 @@ _Static_assert(sizeof(struct uio_seg) == 16 && offsetof(struct uio_seg, len) == 
 /* What uio_zero() sends out; never written. */
 static uint8_t zero_bytes[16 * 1024];
 
+long copyin_struct(struct uthread *u, void *dst, size_t known, struct gptr src, uint64_t size)
+{
+	uint8_t more[64];
+	long ret;
+
+	if (size > PAGE_SIZE)
+		return -LINUX_E2BIG;
+	memset(dst, 0, known);
+	ret = copyin(u, dst, src, MIN(size, (uint64_t)known));
+	for (uint64_t off = known; !ret && off < size; off += sizeof(more)) {
+		size_t n = (size_t)MIN(size - off, (uint64_t)sizeof(more));
+
+		ret = copyin(u, more, GPTR(src.v + off), n);
+		for (size_t i = 0; !ret && i < n; i++)
+			if (more[i])
+				ret = -LINUX_E2BIG;
+	}
+	return ret;
+}
+
 void uio_init_user(struct uio *io, struct uthread *u, struct gptr base, size_t len)
 {
 	if (len > UIO_MAX_BYTES)

@@ -29,6 +29,10 @@ static inline long copyin_str(struct uthread *u, char *dst, size_t cap, struct g
 #define copyin_obj(u, dst, src)	 copyin((u), (dst), (src), sizeof(*(dst)))
 #define copyout_obj(u, dst, src) copyout((u), (dst), (src), sizeof(*(src)))
 
+/* A structure of @size bytes that newer callers may make longer, into the @known bytes of @dst, which are zero beyond a shorter one.
+ * -LINUX_E2BIG: what is not known here is not zero, or more than a page; -LINUX_EFAULT */
+long copyin_struct(struct uthread *u, void *dst, size_t known, struct gptr src, uint64_t size);
+
 /* Scatter/gather over guest or Sentry memory: what read/write-like file operations consume and produce.
  * A uio is a position in a list of segments; moving data advances it. */
 struct uio_seg {

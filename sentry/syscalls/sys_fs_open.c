@@ -71,23 +71,7 @@ SYSCALL_DEFINE2(creat, struct gptr, upath, uint32_t, mode)
 /* A structure from a newer caller is fine as long as what we do not know is zero. */
 static long copyin_how(struct task *t, struct gptr uhow, uint64_t size, struct linux_open_how *how)
 {
-	uint8_t rest[64];
-	long ret;
-
-	if (size < sizeof(*how))
-		return -LINUX_EINVAL;
-	if (size > PAGE_SIZE)
-		return -LINUX_E2BIG;
-	ret = copyin_obj(t->u, how, uhow);
-	for (uint64_t off = sizeof(*how); !ret && off < size; off += sizeof(rest)) {
-		size_t n = MIN(size - off, sizeof(rest));
-
-		ret = copyin(t->u, rest, GPTR(uhow.v + off), n);
-		for (size_t k = 0; !ret && k < n; k++)
-			if (rest[k])
-				ret = -LINUX_E2BIG;
-	}
-	return ret;
+	return size < sizeof(*how) ? -LINUX_EINVAL : copyin_struct(t->u, how, sizeof(*how), uhow, size);
 }
 
 static const struct {

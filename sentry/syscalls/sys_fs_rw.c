@@ -283,6 +283,58 @@ SYSCALL_DEFINE4(sync_file_range, int, fd, int64_t, off, int64_t, len, uint32_t, 
 	return ret;
 }
 
+struct linux_cachestat_range {
+	uint64_t off, len;
+};
+struct linux_cachestat {
+	uint64_t nr_cache, nr_dirty, nr_writeback, nr_evicted, nr_recently_evicted;
+};
+
+/* Pages of @f in the range: those that have room on its medium count as cached, as they do in mincore(2). */
+static uint64_t cached_pages(const struct kstat *k, const struct linux_cachestat_range *r)
+{
+	uint64_t first = r->off / PAGE_SIZE, last = r->len ? (r->off + r->len - 1) / PAGE_SIZE : UINT64_MAX;
+	uint64_t end = k->size / PAGE_SIZE + (k->size % PAGE_SIZE != 0);
+
+	if (!LINUX_S_ISREG(k->mode) || first >= end || last < first)
+		return 0;
+	return MIN(MIN(last, end - 1) - first + 1, (k->blocks * 512 + PAGE_SIZE - 1) / PAGE_SIZE);
+}
+
+static long cachestat_file(struct task *t, struct file *f, const struct linux_cachestat_range *r, uint32_t flags, struct gptr uout)
+{
+	struct linux_cachestat c = { 0 };
+	struct kstat k;
+	long ret;
+
+	/* What is cached tells who has read it: for those who may change the file. */
+	if (!(f->fmode & FMODE_WRITE) && t->cred->fsuid != file_inode(f)->uid && vfs_permission(file_inode(f), 2, t->cred) < 0)
+		return -LINUX_EPERM;
+	if (flags)
+		return -LINUX_EINVAL;
+	if (f->path.mnt) {
+		ret = vfs_getattr(&f->path, &k);
+		if (ret < 0)
+			return ret;
+		c.nr_cache = cached_pages(&k, r);
+	}
+	return copyout_obj(t->u, uout, &c);
+}
+
+SYSCALL_DEFINE4(cachestat, int, fd, struct gptr, urange, struct gptr, uout, uint32_t, flags)
+{
+	struct linux_cachestat_range r;
+	bool put;
+	struct file *f = fdget(t->fds, fd, &put);
+	long ret;
+
+	if (!f)
+		return -LINUX_EBADF;
+	ret = copyin_obj(t->u, &r, urange) < 0 ? -LINUX_EFAULT : cachestat_file(t, f, &r, flags, uout);
+	fdput(f, put);
+	return ret;
+}
+
 SYSCALL_DEFINE4(fadvise64, int, fd, int64_t, off, int64_t, len, int, advice)
 {
 	bool put;

@@ -137,6 +137,10 @@ SYSCALL_DEFINE5(statx, int, dirfd, struct gptr, upath, uint32_t, flags, uint32_t
 		.dev_minor = LINUX_MINOR(k.dev),
 		.mnt_id = k.mnt_id,
 	};
+	if (mask & LINUX_STATX_MNT_ID_UNIQUE && k.mnt_id) {
+		x.mask = (x.mask & ~LINUX_STATX_MNT_ID) | LINUX_STATX_MNT_ID_UNIQUE;
+		x.mnt_id += MNT_UNIQUE_OFFSET;
+	}
 	return copyout_obj(t->u, ubuf, &x);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/syscalls/sys_futex.c - futex(2), restart_syscall(2)
+ * sentry/syscalls/sys_futex.c - futex(2) and its newer forms, restart_syscall(2)
  *
  * Model:   futexes are the host's: the stub makes these calls by itself. They come here only when a filter, a tracer or strace wants to
  *          see every call; then the stub is told to go ahead. Locks that know their owner are task/futex_pi.c's.
@@ -59,6 +59,16 @@ SYSCALL_DEFINE6(futex, struct gptr, uaddr, uint32_t, op, uint32_t, val, struct g
 	}
 	return -LINUX_ENOSYS;
 }
+
+#define FUTEX_OF_THE_STUB(name)                                                                    \
+	SYSCALL_DEFINE0(name)                                                                      \
+	{                                                                                          \
+		return stub_goes_ahead(t);                                                         \
+	}
+FUTEX_OF_THE_STUB(futex_waitv)
+FUTEX_OF_THE_STUB(futex_wake)
+FUTEX_OF_THE_STUB(futex_wait)
+FUTEX_OF_THE_STUB(futex_requeue)
 
 /* The Sentry continues its own calls without the guest's help (task_main.c): what is asked for here is one of the stub's. One
  * that the stub knows nothing of any more, because a handler ran in between, ends as it does in Linux. */

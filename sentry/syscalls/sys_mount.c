@@ -7,6 +7,7 @@
 
 #include "sentry/abi/cap.h"
 #include "sentry/syscalls/sys_fs.h"
+#include "sentry/task/ns.h"
 #include "sentry/vfs/mount.h"
 
 #define MOUNT_TEXT_MAX 4096	/* a page of options, mount(2) */
@@ -319,40 +320,92 @@ SYSCALL_DEFINE5(mount_setattr, int, dirfd, struct gptr, upath, uint32_t, flags, 
 	return ret;
 }
 
+/* ---- mounts by number ---- */
+
+#define LISTMOUNT_MAX 1000000u
+#define LISTMOUNT_ONE_GO 4096u
+
+static long copyin_mnt_req(struct task *t, struct gptr ureq, struct linux_mnt_id_req *r)
+{
+	uint32_t size;
+	long ret;
+
+	if (copyin_obj(t->u, &size, ureq) < 0)
+		return -LINUX_EFAULT;
+	if (size < LINUX_MNT_ID_REQ_SIZE_VER0)
+		return -LINUX_EINVAL;
+	ret = copyin_struct(t->u, r, sizeof(*r), ureq, size);
+	if (ret < 0)
+		return ret;
+	if (r->mnt_ns_fd || r->mnt_id <= MNT_UNIQUE_OFFSET)
+		return -LINUX_EINVAL;
+	/* other namespaces cannot be asked about: there is none of this number */
+	return r->mnt_ns_id && r->mnt_ns_id != t->ns->mnt->ino ? -LINUX_ENOENT : 0;
+}
+
+SYSCALL_DEFINE4(listmount, struct gptr, ureq, struct gptr, uids, uint64_t, nr, uint32_t, flags)
+{
+	struct vfs_ctx ctx = task_vfs_ctx(t);
+	struct linux_mnt_id_req r;
+	uint64_t *ids, done = 0;
+	long ret;
+
+	if (flags & ~LISTMOUNT_REVERSE)
+		return -LINUX_EINVAL;
+	if (nr > LISTMOUNT_MAX)
+		return -LINUX_EOVERFLOW;
+	ret = copyin_mnt_req(t, ureq, &r);
+	if (ret < 0)
+		return ret;
+	ids = malloc(MIN(MAX(nr, 1ul), (uint64_t)LISTMOUNT_ONE_GO) * sizeof(*ids));
+	if (!ids)
+		return -LINUX_ENOMEM;
+	do {
+		ret = mount_list(&ctx, r.mnt_id, r.param, flags & LISTMOUNT_REVERSE, ids, (size_t)MIN(nr - done, (uint64_t)LISTMOUNT_ONE_GO));
+		if (ret <= 0)
+			break;
+		if (copyout(t->u, GPTR(uids.v + done * sizeof(*ids)), ids, (size_t)ret * sizeof(*ids)) < 0) {
+			ret = -LINUX_EFAULT;
+			break;
+		}
+		done += (uint64_t)ret;
+		r.param = ids[ret - 1];
+	} while (ret == LISTMOUNT_ONE_GO && done < nr);
+	free(ids);
+	return ret < 0 ? ret : (long)done;
+}
+
+SYSCALL_DEFINE4(statmount, struct gptr, ureq, struct gptr, ubuf, uint64_t, size, uint32_t, flags)
+{
+	struct vfs_ctx ctx = task_vfs_ctx(t);
+	struct linux_mnt_id_req r;
+	struct linux_statmount s;
+	struct buf strings = { 0 };
+	long ret;
+
+	if (flags)
+		return -LINUX_EINVAL;
+	ret = copyin_mnt_req(t, ureq, &r);
+	if (!ret)
+		ret = mount_stat(&ctx, r.mnt_id, r.param, &s, &strings);
+	if (!ret && strings.len && size < s.size)
+		ret = -LINUX_EOVERFLOW;
+	if (size < sizeof(s))
+		s.size = (uint32_t)size; /* what is filled */
+	if (!ret && strings.len)
+		ret = copyout(t->u, GPTR(ubuf.v + sizeof(s)), strings.data, strings.len);
+	if (!ret)
+		ret = copyout(t->u, ubuf, &s, (size_t)MIN(size, (uint64_t)sizeof(s)));
+	buf_fini(&strings);
+	return ret;
+}
+
 /* ---- what needs no file system of ours ---- */
 
 SYSCALL_DEFINE4(quotactl, uint32_t, cmd, struct gptr, special, uint32_t, id, struct gptr, addr)
 {
 	/* Quotas are not compiled in, as on a kernel without CONFIG_QUOTA; Linux checks the privilege nowhere then. */
 	return -LINUX_ENOSYS;
-}
-
-#define LINUX_MAX_HANDLE_SZ 128
-
-/* Handles need a file system that can export: none of ours does. The order of checks is Linux's. */
-SYSCALL_DEFINE5(name_to_handle_at, int, dirfd, struct gptr, upath, struct gptr, uhandle, struct gptr, umnt, uint32_t, flags)
-{
-	struct path p;
-	uint32_t bytes;
-	long ret;
-
-	if (flags & ~(LINUX_AT_SYMLINK_FOLLOW | LINUX_AT_EMPTY_PATH))
-		return -LINUX_EINVAL;
-	ret = lookup_at(t, dirfd, upath,
-			(flags & LINUX_AT_SYMLINK_FOLLOW ? 0 : LINUX_AT_SYMLINK_NOFOLLOW) | (flags & LINUX_AT_EMPTY_PATH), &p);
-	if (ret)
-		return ret;
-	path_put(&p);
-	if (copyin_obj(t->u, &bytes, uhandle))
-		return -LINUX_EFAULT;
-	return bytes > LINUX_MAX_HANDLE_SZ ? -LINUX_EINVAL : -LINUX_EOPNOTSUPP;
-}
-
-SYSCALL_DEFINE3(open_by_handle_at, int, mountfd, struct gptr, uhandle, uint32_t, flags)
-{
-	if (!cred_has_cap(t->cred, &init_user_ns, LINUX_CAP_DAC_READ_SEARCH))
-		return -LINUX_EPERM;
-	return -LINUX_EOPNOTSUPP;
 }
 
 /* fanotify: unprivileged groups exist on Linux since 5.13 but can watch little; without the privilege the answer is EPERM. */

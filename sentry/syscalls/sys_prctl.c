@@ -424,7 +424,7 @@ static long action_avail(struct task *t, struct gptr uargs)
 {
 	static const uint32_t known[] = { LINUX_SECCOMP_RET_KILL_PROCESS, LINUX_SECCOMP_RET_KILL_THREAD, LINUX_SECCOMP_RET_TRAP,
 					  LINUX_SECCOMP_RET_ERRNO, LINUX_SECCOMP_RET_TRACE, LINUX_SECCOMP_RET_LOG,
-					  LINUX_SECCOMP_RET_ALLOW };
+					  LINUX_SECCOMP_RET_ALLOW, LINUX_SECCOMP_RET_USER_NOTIF };
 	uint32_t action;
 
 	if (copyin_obj(t->u, &action, uargs) < 0)
@@ -433,6 +433,14 @@ static long action_avail(struct task *t, struct gptr uargs)
 		if (known[i] == action)
 			return 0;
 	return -LINUX_EOPNOTSUPP;
+}
+
+static long notif_sizes(struct task *t, struct gptr uargs)
+{
+	static const struct linux_seccomp_notif_sizes sizes = { sizeof(struct linux_seccomp_notif), sizeof(struct linux_seccomp_notif_resp),
+								sizeof(struct linux_seccomp_data) };
+
+	return copyout_obj(t->u, uargs, &sizes);
 }
 
 SYSCALL_DEFINE3(seccomp, uint32_t, op, uint32_t, flags, struct gptr, uargs)
@@ -448,6 +456,8 @@ SYSCALL_DEFINE3(seccomp, uint32_t, op, uint32_t, flags, struct gptr, uargs)
 		return seccomp_set_filter(t, GPTR(fp.filter), fp.len, flags);
 	case LINUX_SECCOMP_GET_ACTION_AVAIL:
 		return flags ? -LINUX_EINVAL : action_avail(t, uargs);
+	case LINUX_SECCOMP_GET_NOTIF_SIZES:
+		return flags ? -LINUX_EINVAL : notif_sizes(t, uargs);
 	}
 	return -LINUX_EINVAL;
 }

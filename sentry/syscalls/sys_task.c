@@ -49,25 +49,13 @@ SYSCALL_DEFINE5(clone, uint64_t, flags, uint64_t, stack, struct gptr, parent_tid
 
 SYSCALL_DEFINE2(clone3, struct gptr, uargs, uint64_t, size)
 {
-	struct linux_clone_args ca = { 0 };
 	struct clone_request r = { 0 };
-	uint8_t extra[64];
+	struct linux_clone_args ca;
 	long ret;
 
-	if (size > PAGE_SIZE)
-		return -LINUX_E2BIG;
 	if (size < LINUX_CLONE_ARGS_SIZE_VER0)
 		return -LINUX_EINVAL;
-	ret = copyin(t->u, &ca, uargs, MIN(size, sizeof(ca)));
-	/* A longer structure from the future is fine while what we do not know is zero. */
-	for (uint64_t off = sizeof(ca); !ret && off < size; off += sizeof(extra)) {
-		size_t n = (size_t)MIN(size - off, sizeof(extra));
-
-		ret = copyin(t->u, extra, GPTR(uargs.v + off), n);
-		for (size_t i = 0; !ret && i < n; i++)
-			if (extra[i])
-				ret = -LINUX_E2BIG;
-	}
+	ret = copyin_struct(t->u, &ca, sizeof(ca), uargs, size);
 	if (ret < 0)
 		return ret;
 	if ((ca.flags & (LINUX_CLONE_DETACHED | LINUX_CSIGNAL | LINUX_CLONE_INTO_CGROUP)) || (ca.exit_signal & ~LINUX_CSIGNAL) ||

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sentry/keys/keys.h"
 #include "sentry/task/acct.h"
 #include "sentry/task/container_internal.h"
 #include "sentry/task/exec.h"
@@ -146,6 +147,7 @@ static void half_built_free(struct task *t)
 {
 	signal_detach_page(t);
 	seccomp_chain_put(t);
+	keys_exit(t);
 	if (t->u)
 		uthread_free(TAKE_PTR(t->u));
 	mm_put(TAKE_PTR(t->mm));
@@ -315,6 +317,7 @@ static long build(struct container *c, const struct process_args *a, struct tgro
 	}
 	if (atomic_load(&task_trace_new))
 		t->entry_work |= TE_TRACE;
+	keys_start(t, c->id);
 	t->start_fn = first_exec;
 	*out = t;
 	return 0;

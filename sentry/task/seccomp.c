@@ -5,8 +5,7 @@
  *          filters has TE_SECCOMP set, so that no call is answered in the stub.
  * Locks:   task.seccomp is written under sig_mu; the task reads its own without.
  * Source:  seccomp(2).
- * Differs: SECCOMP_RET_LOG logs nothing; SECCOMP_FILTER_FLAG_NEW_LISTENER is refused with EINVAL, SECCOMP_RET_USER_NOTIF thus
- *          answers ENOSYS, as Linux does when nobody listens.
+ * Differs: SECCOMP_RET_LOG logs nothing.
  */
 #include <string.h>
 
@@ -25,6 +24,7 @@ struct seccomp_filter {
 	struct seccomp_filter *prev; /* reference */
 	uint32_t total, depth;	     /* instructions and filters of the whole chain */
 	uint16_t len;
+	struct seccomp_listener *listener; /* reference; NULL: nobody is asked */
 	struct linux_sock_filter insn[];
 };
 
@@ -33,6 +33,7 @@ static void filter_put(struct seccomp_filter *f)
 	while (f && ref_put(&f->ref)) {
 		struct seccomp_filter *prev = f->prev;
 
+		seccomp_listener_orphan(f->listener);
 		free(f);
 		f = prev;
 	}
@@ -76,7 +77,8 @@ unsigned seccomp_nr_filters(struct task *t)
 
 /* ---- checking a call ---------------------------------------------------------------------------------------- */
 
-static uint32_t run_chain(struct task *t, int32_t nr, const uint64_t a[6], struct linux_seccomp_data *d)
+/* The strictest answer, and which filter gave it first (NULL: none but "allow"). */
+static uint32_t run_chain(struct task *t, int32_t nr, const uint64_t a[6], struct linux_seccomp_data *d, struct seccomp_filter **out_by)
 {
 	uint32_t strictest = LINUX_SECCOMP_RET_ALLOW;
 	struct guest_regs regs;
@@ -84,12 +86,15 @@ static uint32_t run_chain(struct task *t, int32_t nr, const uint64_t a[6], struc
 	uthread_get_regs(t->u, &regs);
 	*d = (struct linux_seccomp_data){ .nr = nr, .arch = LINUX_AUDIT_ARCH_X86_64, .ip = regs.rip };
 	memcpy(d->args, a, sizeof(d->args));
+	*out_by = NULL;
 	for (struct seccomp_filter *f = t->seccomp; f; f = f->prev) {
 		uint32_t r = seccomp_bpf_run(f->insn, d);
 
 		/* As signed numbers the actions are in order of precedence. */
-		if ((int32_t)(r & LINUX_SECCOMP_RET_ACTION_FULL) < (int32_t)(strictest & LINUX_SECCOMP_RET_ACTION_FULL))
+		if ((int32_t)(r & LINUX_SECCOMP_RET_ACTION_FULL) < (int32_t)(strictest & LINUX_SECCOMP_RET_ACTION_FULL)) {
 			strictest = r;
+			*out_by = f;
+		}
 	}
 	return strictest;
 }
@@ -115,21 +120,31 @@ static bool check_strict(struct task *t, int32_t nr)
 	return false;
 }
 
+long seccomp_result(struct task *t, long value)
+{
+	if (value > -ERESTARTSYS || value < -ERESTART_RESTARTBLOCK)
+		return value;
+	uthread_set_ret(t->u, value);
+	task_set_work(t, TW_NORET);
+	return 0;
+}
+
 bool seccomp_check(struct task *t, int32_t *nr, uint64_t a[6], long *ret)
 {
 	struct linux_seccomp_data d;
+	struct seccomp_filter *by;
 	uint32_t r, data;
 
 	if (t->seccomp_mode == LINUX_SECCOMP_MODE_STRICT)
 		return check_strict(t, *nr);
-	r = run_chain(t, *nr, a, &d);
+	r = run_chain(t, *nr, a, &d, &by);
 	data = r & LINUX_SECCOMP_RET_DATA;
 	switch (r & LINUX_SECCOMP_RET_ACTION_FULL) {
 	case LINUX_SECCOMP_RET_ALLOW:
 	case LINUX_SECCOMP_RET_LOG:
 		return true;
 	case LINUX_SECCOMP_RET_ERRNO:
-		*ret = -(long)MIN(data, 4095u);
+		*ret = seccomp_result(t, -(long)MIN(data, 4095u));
 		return false;
 	case LINUX_SECCOMP_RET_TRAP:
 		*ret = *nr; /* the handler finds the call undone */
@@ -141,7 +156,7 @@ bool seccomp_check(struct task *t, int32_t *nr, uint64_t a[6], long *ret)
 		return false;
 	case LINUX_SECCOMP_RET_USER_NOTIF:
 		*ret = -LINUX_ENOSYS;
-		return false;
+		return by->listener && seccomp_ask(by->listener, t, &d, ret);
 	case LINUX_SECCOMP_RET_KILL_THREAD:
 		if (t->group->nr_live > 1) {
 			task_exit_thread(t, LINUX_SIGSYS);
@@ -236,13 +251,51 @@ long seccomp_start_with(struct task *t, const struct linux_sock_filter *insn, un
 	return 0;
 }
 
+static bool flags_valid(uint32_t flags)
+{
+	const uint32_t both = LINUX_SECCOMP_FILTER_FLAG_TSYNC | LINUX_SECCOMP_FILTER_FLAG_NEW_LISTENER;
+
+	if (flags & ~(LINUX_SECCOMP_FILTER_FLAG_TSYNC | LINUX_SECCOMP_FILTER_FLAG_LOG | LINUX_SECCOMP_FILTER_FLAG_SPEC_ALLOW |
+		      LINUX_SECCOMP_FILTER_FLAG_TSYNC_ESRCH | LINUX_SECCOMP_FILTER_FLAG_NEW_LISTENER |
+		      LINUX_SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV))
+		return false;
+	/* Both would return a number of theirs: a thread's, a descriptor. */
+	if ((flags & both) == both && !(flags & LINUX_SECCOMP_FILTER_FLAG_TSYNC_ESRCH))
+		return false;
+	return !(flags & LINUX_SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) || (flags & LINUX_SECCOMP_FILTER_FLAG_NEW_LISTENER);
+}
+
+/* A listener for @f in the task's table: its descriptor. */
+static long add_listener(struct task *t, struct seccomp_filter *f, bool killable)
+{
+	struct file *file;
+	long ret;
+
+	for (struct seccomp_filter *o = t->seccomp; o; o = o->prev)
+		if (o->listener && seccomp_listener_open(o->listener))
+			return -LINUX_EBUSY;
+	ret = seccomp_listener_new(t, killable, &f->listener, &file);
+	if (ret < 0)
+		return ret;
+	ret = fdtable_install(t->fds, file, 0, true, task_rlimit(t, LINUX_RLIMIT_NOFILE));
+	file_put(file);
+	return ret;
+}
+
+static void discard_filter(struct task *t, struct seccomp_filter *f, long fd)
+{
+	if (fd >= 0)
+		fdtable_close(t->fds, (int)fd);
+	seccomp_listener_orphan(f->listener);
+	free(f);
+}
+
 long seccomp_set_filter(struct task *t, struct gptr filter, unsigned len, uint32_t flags)
 {
 	struct seccomp_filter *f;
-	long ret;
+	long ret, fd = -1;
 
-	if (flags & ~(LINUX_SECCOMP_FILTER_FLAG_TSYNC | LINUX_SECCOMP_FILTER_FLAG_LOG | LINUX_SECCOMP_FILTER_FLAG_SPEC_ALLOW |
-		      LINUX_SECCOMP_FILTER_FLAG_TSYNC_ESRCH))
+	if (!flags_valid(flags))
 		return -LINUX_EINVAL;
 	if (!t->cred->no_new_privs && !cred_has_cap(t->cred, t->cred->user_ns, LINUX_CAP_SYS_ADMIN))
 		return -LINUX_EACCES;
@@ -257,6 +310,13 @@ long seccomp_set_filter(struct task *t, struct gptr filter, unsigned len, uint32
 		free(f);
 		return -LINUX_ENOMEM;
 	}
+	if (flags & LINUX_SECCOMP_FILTER_FLAG_NEW_LISTENER) {
+		fd = add_listener(t, f, flags & LINUX_SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
+		if (fd < 0) {
+			discard_filter(t, f, fd);
+			return fd;
+		}
+	}
 	mutex_lock(&t->group->sig_mu);
 	if (flags & LINUX_SECCOMP_FILTER_FLAG_TSYNC)
 		ret = sync_threads_locked(t, f);
@@ -268,8 +328,8 @@ long seccomp_set_filter(struct task *t, struct gptr filter, unsigned len, uint32
 	}
 	mutex_unlock(&t->group->sig_mu);
 	if (ret > 0) {
-		free(f);
+		discard_filter(t, f, fd);
 		return (flags & LINUX_SECCOMP_FILTER_FLAG_TSYNC_ESRCH) ? -LINUX_ESRCH : ret;
 	}
-	return ret;
+	return fd >= 0 ? fd : ret;
 }

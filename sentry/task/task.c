@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "sentry/keys/keys.h"
 #include "sentry/run/budget.h"
 #include "sentry/task/acct.h"
 #include "sentry/task/container.h"
@@ -267,6 +268,8 @@ void task_set_cred(struct task *t, struct cred *c)
 	task_publish_creds_locked(t);
 	mutex_unlock(&t->group->sig_mu);
 
+	if (old->fsuid != c->fsuid || old->fsgid != c->fsgid)
+		keys_ids_changed(t);
 	/* What the old identity could open, the new one may not: no cached descriptor outlives the change. */
 	if (t->u && loses)
 		uspace_drop_files(t->u);

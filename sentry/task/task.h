@@ -142,6 +142,7 @@ struct task {
 	struct seccomp_filter *seccomp;	/* chain; reference; written under sig_mu */
 	uint32_t seccomp_mode;
 	struct sem_undo_list *sem_undo;	/* reference; ipc/sem.h */
+	struct task_keys *keys;		/* keys/: guarded by its lock; NULL until first used */
 	bool made_shm;			/* a System V segment, ever; its own; ipc/shm.c */
 	uint32_t personality;
 	int exit_code;			/* wait status of this thread */

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "sentry/ipc/sem_undo.h"
+#include "sentry/keys/keys.h"
 #include "sentry/task/acct.h"
 #include "sentry/task/exec.h"
 #include "sentry/task/futex.h"
@@ -122,6 +123,7 @@ long exec_commit(struct task *t, struct exec_image *img, struct cred *cred, bool
 	}
 	task_set_thread_words(t, 0, 0);
 	sem_undo_exec(t);
+	keys_exec(t);
 	timers_exec(t->group);
 	signal_exec_reset(t);
 	fdtable_close_on_exec(t->fds);

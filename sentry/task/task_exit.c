@@ -9,6 +9,7 @@
  */
 #include "sentry/ipc/ipc.h"
 #include "sentry/ipc/sem_undo.h"
+#include "sentry/keys/keys.h"
 #include "sentry/task/acct.h"
 #include "sentry/task/futex.h"
 #include "sentry/task/ns.h"
@@ -363,6 +364,7 @@ void task_do_exit(struct task *t)
 	shm_exit(t, t->ns->ipc);
 	leave_files(t);
 	seccomp_chain_put(t);
+	keys_exit(t);
 	leave_host(t);
 	task_calls_end(t);
 	if (last) {

@@ -11,6 +11,7 @@
 
 #include "sentry/abi/ptrace.h"
 #include "sentry/ipc/sem_undo.h"
+#include "sentry/keys/keys.h"
 #include "sentry/task/acct.h"
 #include "sentry/task/container.h"
 #include "sentry/task/ns.h"
@@ -307,6 +308,7 @@ static void discard(struct task *c, bool has_pid)
 	nsproxy_put(TAKE_PTR(c->ns));
 	seccomp_chain_put(c);
 	sem_undo_put(TAKE_PTR(c->sem_undo));
+	keys_exit(c);
 	vfork_put(c->vfork);
 	vfork_put(TAKE_PTR(c->vfork));
 	task_put(c);
@@ -354,7 +356,9 @@ static long build(struct task *t, const struct clone_request *r, struct task *c,
 	if (ret < 0)
 		return ret;
 	copy_small(t, c, r);
-	ret = sem_undo_fork(t, c, r->flags & LINUX_CLONE_SYSVSEM);
+	ret = keys_fork(t, c, r->flags & LINUX_CLONE_THREAD);
+	if (!ret)
+		ret = sem_undo_fork(t, c, r->flags & LINUX_CLONE_SYSVSEM);
 	if (ret < 0)
 		return ret;
 	ns = (r->flags & LINUX_CLONE_THREAD) ? task_pid_ns(t) : c->ns->pid_for_children;

@@ -224,6 +224,8 @@ static void dentry_free(struct dentry *d)
 		struct dentry *parent = d->parent;
 		struct inode *i = d->inode;
 
+		if (unlikely(atomic_load_explicit(&d->flags, memory_order_relaxed) & DENTRY_HANDLE))
+			handle_forget(d); /* handle removal */
 		if (d->sb->ops && d->sb->ops->d_release)
 			d->sb->ops->d_release(d);
 		if (i)

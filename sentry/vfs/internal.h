@@ -148,4 +148,11 @@ void anon_sb_init(void);
 void epoll_init(void);
 void mount_init(void);
 
+/* ---- handle.c ---- */
+void handle_forget(struct dentry *d); /* @d has DENTRY_HANDLE and is about to be freed */
+
+/* ---- mount_text.c ---- */
+/* Where the root of the mount lies in its file system. mount_lock held. */
+const char *mount_root_text(struct mount *m, char tmp[PATH_MAX_BYTES]);
+
 #endif

@@ -10,6 +10,7 @@
 #ifndef SENTRY_VFS_MOUNT_H
 #define SENTRY_VFS_MOUNT_H
 
+#include "sentry/abi/mount.h"
 #include "sentry/vfs/vfs.h"
 
 /* Per-mount flags are LINUX_MS_* values out of this set, and our own above. */
@@ -135,6 +136,21 @@ long mount_move_file(const struct vfs_ctx *ctx, const struct path *from, const s
 
 /* MOUNT_ATTR_* of mount_setattr(2) and fsmount(2) as MS_* bits to set and to clear. -LINUX_EINVAL. */
 long mount_attr_flags(uint64_t attr_set, uint64_t attr_clr, uint32_t *out_set, uint32_t *out_clr);
+uint64_t mount_attr_of(uint32_t ms_flags);	/* the other way round */
+
+/* ---- listmount(2), statmount(2) (mount_stat.c) ---- */
+
+/* As statx(2) says with STATX_MNT_ID_UNIQUE: never one of the short numbers. */
+#define MNT_UNIQUE_OFFSET (1ull << 31)
+static inline uint64_t mnt_unique_id(const struct mount *m)
+{
+	return m->id + MNT_UNIQUE_OFFSET;
+}
+/* Up to @max numbers of mounts below @id (LSMT_ROOT: the caller's root, itself included), those after @last (0: all). How many;
+ * -LINUX_ENOENT, -LINUX_EPERM, -LINUX_ENOMEM */
+long mount_list(const struct vfs_ctx *ctx, uint64_t id, uint64_t last, bool reverse, uint64_t *out, size_t max);
+/* @strings: what the offsets in @out mean. 0, or errors as above */
+long mount_stat(const struct vfs_ctx *ctx, uint64_t id, uint64_t mask, struct linux_statmount *out, struct buf *strings);
 
 /* ---- /proc (mount_text.c) ---- */
 enum mount_text { MOUNT_TEXT_MOUNTS, MOUNT_TEXT_INFO, MOUNT_TEXT_STATS };

@@ -217,6 +217,15 @@ static const struct {
 	{ 0x8, LINUX_MS_NOEXEC }, { 0x80, LINUX_MS_NODIRATIME }, { 0x200000, LINUX_MS_NOSYMFOLLOW },
 };
 
+uint64_t mount_attr_of(uint32_t flags)
+{
+	uint64_t attr = flags & LINUX_MS_NOATIME ? ATTR_NOATIME : flags & LINUX_MS_RELATIME ? 0 : ATTR_STRICTATIME;
+
+	for (size_t k = 0; k < ARRAY_SIZE(attr_bits); k++)
+		attr |= flags & attr_bits[k].ms ? attr_bits[k].attr : 0;
+	return attr;
+}
+
 long mount_attr_flags(uint64_t set, uint64_t clr, uint32_t *out_set, uint32_t *out_clr)
 {
 	uint64_t known = ATTR_ATIME_MASK;

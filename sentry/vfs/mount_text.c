@@ -43,21 +43,20 @@ static void put_sb_options(struct buf *out, struct super_block *sb)
 		sb->ops->show_options(sb, out);
 }
 
-/* Where the root of the mount lies in its file system. */
-static void put_root(struct buf *out, struct mount *m, char *tmp)
+const char *mount_root_text(struct mount *m, char tmp[PATH_MAX_BYTES])
 {
 	struct path p = { .dentry = m->root };
 
 	if (m->root->flags & DENTRY_ROOT || vfs_path_text(&p, NULL, tmp, PATH_MAX_BYTES) < 0)
 		strcpy(tmp, "/");
-	put_escaped(out, tmp);
+	return tmp;
 }
 
 static void show_info(struct mount *m, const char *at, struct buf *out, char *tmp)
 {
 	buf_printf(out, "%lu %lu %u:%u ", (unsigned long)m->id, (unsigned long)(m->parent ? m->parent->id : m->id), LINUX_MAJOR(m->sb->dev),
 		   LINUX_MINOR(m->sb->dev));
-	put_root(out, m, tmp);
+	put_escaped(out, mount_root_text(m, tmp));
 	buf_printf(out, " ");
 	put_escaped(out, at);
 	buf_printf(out, " ");

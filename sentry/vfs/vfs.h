@@ -86,6 +86,7 @@ struct fs_mount_args {
 #define FST_USERNS_MOUNT 1u	/* may be mounted by a non-initial user namespace's root */
 #define FST_NODEV	 2u	/* /proc/filesystems "nodev" */
 #define FST_KERNEL_ONLY	 4u	/* not by mount(2) */
+#define FST_HANDLES	 8u	/* name_to_handle_at(2) */
 
 struct fs_type {
 	const char *name;
@@ -313,6 +314,7 @@ struct dentry {
 #define DENTRY_DELETED	8u	/* was unlinked: " (deleted)" */
 #define DENTRY_ANON	16u	/* no parent: pipe:[1], memfd */
 #define DENTRY_ROOT	32u
+#define DENTRY_HANDLE	64u	/* may have a file handle (handle.c) */
 
 struct dentry *d_alloc_root(struct super_block *sb, struct inode *i);	/* consumes the inode reference */
 struct dentry *d_alloc_anon(struct super_block *sb, struct inode *i, const char *name); /* memfd, pipes; consumes the inode reference */
@@ -512,6 +514,14 @@ long vfs_stat(const struct vfs_ctx *ctx, int dirfd, const char *path, uint32_t w
  * it is not cached; the other wants it held. For stacked file systems and for vfs/ itself. */
 long lookup_one(struct dentry *dir, const char *name, size_t len, struct dentry **out);
 long lookup_one_locked(struct dentry *dir, const char *name, size_t len, struct dentry **out);
+/* File handles (handle.c); inside the opaque bytes that guests see. @to_open: it will be opened, not only compared.
+ * -LINUX_EOPNOTSUPP, -LINUX_ENOMEM; -LINUX_ESTALE, errors of open */
+struct vfs_handle {
+	uint64_t ino;
+	uint32_t generation;
+};
+long vfs_name_to_handle(const struct path *p, bool to_open, struct vfs_handle *out);
+long vfs_open_handle(const struct vfs_ctx *ctx, struct mount *m, const struct vfs_handle *want, uint32_t flags, struct file **out);
 long vfs_chdir(const struct vfs_ctx *ctx, const struct path *p);	/* checks search rights */
 long vfs_chroot(const struct vfs_ctx *ctx, const struct path *p);
 long vfs_setattr(const struct vfs_ctx *ctx, const struct path *p, struct iattr *a);	/* checks rights as chmod, chown, utimensat do */

@@ -59,7 +59,7 @@ static long gofer_get_sb(struct fs_type *t, const struct fs_mount_args *a, struc
 
 static struct fs_type gofer_type = {
 	.name = "9p",
-	.flags = FST_NODEV | FST_KERNEL_ONLY,
+	.flags = FST_NODEV | FST_KERNEL_ONLY | FST_HANDLES,
 	.magic = GOFER_MAGIC,
 	.get_sb = gofer_get_sb,
 };

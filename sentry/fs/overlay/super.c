@@ -252,7 +252,7 @@ fail:
 
 static struct fs_type overlay_type = {
 	.name = "overlay",
-	.flags = FST_USERNS_MOUNT | FST_NODEV,
+	.flags = FST_USERNS_MOUNT | FST_NODEV | FST_HANDLES,
 	.magic = OVERLAY_MAGIC,
 	.get_sb = ovl_get_sb,
 };

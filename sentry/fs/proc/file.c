@@ -116,6 +116,22 @@ static long text_write(struct file *f, struct uio *io, uint64_t *pos, uint32_t r
 	return (long)len;
 }
 
+static long text_ioctl(struct file *f, struct uthread *u, uint32_t cmd, uint64_t arg)
+{
+	const struct proc_entry *e = proc_node_of(f->inode)->entry;
+	struct proc_ctx c;
+	long ret;
+
+	if (!e->ioctl)
+		return -LINUX_ENOTTY;
+	ret = proc_ctx_get(&c, f->inode, f->cred);
+	if (ret)
+		return ret;
+	ret = e->ioctl(&c, u, cmd, arg);
+	proc_ctx_put(&c);
+	return ret;
+}
+
 static long text_truncate(struct file *f, uint64_t size)
 {
 	return 0;
@@ -126,6 +142,7 @@ const struct file_ops proc_text_fops = {
 	.release = text_release,
 	.read = text_read,
 	.write = text_write,
+	.ioctl = text_ioctl,
 	.truncate = text_truncate,
 };
 

@@ -32,7 +32,7 @@ static const struct proc_entry rows[] = {
 	{ .name = "cmdline", .mode = R, .show = proc_show_cmdline },
 	{ .name = "stat", .mode = R, .show = proc_show_stat },
 	{ .name = "statm", .mode = R, .show = proc_show_statm },
-	{ .name = "maps", .mode = R, .flags = PE_PTRACE, .show = proc_show_maps },
+	{ .name = "maps", .mode = R, .flags = PE_PTRACE, .show = proc_show_maps, .ioctl = proc_ioctl_maps },
 	{ .name = "children", .mode = R, .flags = PE_THREAD, .show = proc_show_children },
 	{ .name = "numa_maps", .mode = R, .flags = PE_PTRACE, .show = proc_show_numa_maps },
 	{ .name = "mem", .mode = LINUX_S_IFREG | 0600, .fops = &proc_mem_fops },

@@ -87,6 +87,8 @@ struct proc_entry {
 	long (*show)(const struct proc_ctx *c, struct buf *out);
 	/* @text is NUL-terminated, its last newline still there; all of one write(2). 0 or -LINUX_E*. */
 	long (*store)(const struct proc_ctx *c, char *text, size_t len);
+	/* Of an open text; NULL: none. -LINUX_ENOTTY for those it does not know. */
+	long (*ioctl)(const struct proc_ctx *c, struct uthread *u, uint32_t cmd, uint64_t arg);
 	long (*link)(const struct proc_ctx *c, struct path *out);	/* magic link */
 	long (*text)(const struct proc_ctx *c, char *out, size_t cap);	/* link text; NULL: that of link()'s path */
 	const struct proc_dir *dir;
@@ -133,6 +135,7 @@ extern const struct proc_dir proc_root_dir, proc_pid_dir, proc_tid_dir, proc_tas
 	proc_net_dir, proc_attr_dir, proc_sys_dir, proc_sysvipc_dir, proc_empty_dir, proc_gvisor_dir;
 extern const struct proc_entry proc_root_entry, proc_pid_entry, proc_tid_entry;
 
+long proc_ioctl_maps(const struct proc_ctx *c, struct uthread *u, uint32_t cmd, uint64_t arg);
 #define PROC_SHOW(n) long proc_show_##n(const struct proc_ctx *c, struct buf *out)
 #define PROC_STORE(n) long proc_store_##n(const struct proc_ctx *c, char *text, size_t len)
 #define PROC_LINK(n) long proc_link_##n(const struct proc_ctx *c, struct path *out)

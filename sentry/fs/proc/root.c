@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "sentry/ipc/ipc.h"
+#include "sentry/keys/keys.h"
 #include "sentry/task/kernel_id.h"
 
 #define DIR_RO (LINUX_S_IFDIR | 0555)
@@ -83,6 +84,17 @@ static long show_cgroups(const struct proc_ctx *c, struct buf *out)
 static long store_nothing(const struct proc_ctx *c, char *text, size_t len)
 {
 	return -LINUX_EPERM;
+}
+
+static long show_keys(const struct proc_ctx *c, struct buf *out)
+{
+	struct task *me = proc_reader();
+
+	if (me && !strcmp(c->node->entry->name, "keys"))
+		keys_show(me, out);
+	else if (me)
+		keys_show_users(me, out);
+	return 0;
 }
 
 /* ---- sysvipc ---------------------------------------------------------------------------------------- */
@@ -177,6 +189,8 @@ static const struct proc_entry root_rows[] = {
 	{ .name = "gvisor", .mode = DIR_RO, .dir = &proc_gvisor_dir },
 	{ .name = "interrupts", .mode = REG_RO, .show = proc_show_interrupts },
 	{ .name = "irq", .mode = DIR_RO, .dir = &proc_empty_dir },
+	{ .name = "key-users", .mode = REG_RO, .show = show_keys },
+	{ .name = "keys", .mode = REG_RO, .show = show_keys },
 	{ .name = "loadavg", .mode = REG_RO, .show = proc_show_loadavg },
 	{ .name = "locks", .mode = REG_RO, .show = proc_show_locks },
 	{ .name = "meminfo", .mode = REG_RO, .show = proc_show_meminfo },

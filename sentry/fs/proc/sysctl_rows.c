@@ -14,6 +14,7 @@
 #include "sentry/fs/aio/aio.h"
 #include "sentry/abi/cap.h"
 #include "sentry/ipc/ipc.h"
+#include "sentry/keys/keys.h"
 #include "sentry/task/coredump.h"
 #include "sentry/task/kernel_id.h"
 
@@ -218,7 +219,7 @@ static _Atomic int64_t overcommit_memory = 0, overcommit_ratio = 50, swappiness 
 		       threads_max = 127235, panic = 0, vfs_cache_pressure = 100, min_free = 67584,
 		       watches = 1048576, instances = 8192, queued = 16384, aio_max = 1048576, lease_break = 45, suid_dumpable = 0,
 		       protected_links = 1, protected_symlinks = 1, protected_fifos = 1, protected_regular = 2, randomize = 2, sched_autogroup = 0,
-		       unpriv_userns = 1, max_userns = 15000, keys_maxkeys = 200, keys_maxbytes = 20000, oom_kill = 0, compact = 0, zone_reclaim = 0;
+		       unpriv_userns = 1, max_userns = 15000, oom_kill = 0, compact = 0, zone_reclaim = 0;
 
 #define TEXT(p, t)	     { .path = p, .mode = 0444, .show = show_text, .text = t }
 #define NR(p, v, lo, hi)     { .path = p, .mode = 0644, .show = show_nr, .store = store_nr, .value = &v, .min = lo, .max = hi }
@@ -261,8 +262,12 @@ const struct sysctl_row sysctl_rows[] = {
 	NR("kernel/dmesg_restrict", dmesg_restrict, 0, 1),
 	{ .path = "kernel/domainname", .mode = 0644, .show = show_uts, .store = store_uts },
 	{ .path = "kernel/hostname", .mode = 0644, .show = show_uts, .store = store_uts },
+	NR("kernel/keys/gc_delay", keys_gc_delay, 0, INT32_MAX),
 	NR("kernel/keys/maxbytes", keys_maxbytes, 0, INT32_MAX),
 	NR("kernel/keys/maxkeys", keys_maxkeys, 0, INT32_MAX),
+	NR("kernel/keys/persistent_keyring_expiry", keys_persistent_expiry, 0, INT32_MAX),
+	NR("kernel/keys/root_maxbytes", keys_root_maxbytes, 0, INT32_MAX),
+	NR("kernel/keys/root_maxkeys", keys_root_maxkeys, 0, INT32_MAX),
 	NR("kernel/kptr_restrict", kptr_restrict, 0, 2),
 	IPC("kernel/msg_next_id", "-1"),
 	IPC("kernel/msgmax", "8192"),

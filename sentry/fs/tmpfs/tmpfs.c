@@ -233,7 +233,7 @@ fail:
 
 static struct fs_type tmpfs_type = {
 	.name = "tmpfs",
-	.flags = FST_USERNS_MOUNT | FST_NODEV,
+	.flags = FST_USERNS_MOUNT | FST_NODEV | FST_HANDLES,
 	.magic = TMPFS_MAGIC,
 	.get_sb = tmpfs_get_sb,
 };

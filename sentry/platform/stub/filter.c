@@ -17,6 +17,7 @@
 #define FUTEX_FLAGS_	(128u | 256u)
 /* wait, wake, requeue, cmp_requeue, wake_op, wait_bitset, wake_bitset */
 #define FUTEX_OPS_	((1u << 0) | (1u << 1) | (1u << 3) | (1u << 4) | (1u << 5) | (1u << 9) | (1u << 10))
+#define FUTEX2_FLAGS_	(3u | 128u) /* size of the word, private; not: NUMA nodes, which the word would name */
 /* willneed, dontneed, free, remove, dontfork, dofork, (no)hugepage, wipeonfork, keeponfork, cold, pageout, populate_*, dontneed_locked,
  * collapse. Not mergeable: pages that the host merges tell one container what another holds. */
 #define ADVICE_ (1u << 3 | 1u << 4 | 3u << 8 | 3u << 10 | 3u << 14 | 3u << 18 | 0x3fu << 20)
@@ -42,6 +43,12 @@ struct row {
 #define ALLOW	SECCOMP_RET_ALLOW
 #define NOTIFY	SECCOMP_RET_USER_NOTIF
 #define __NR_notify STUB_NR_NOTIFY
+
+#ifndef __NR_futex_wake /* since Linux 6.7; an older kernel answers ENOSYS */
+#define __NR_futex_wake	   454
+#define __NR_futex_wait	   455
+#define __NR_futex_requeue 456
+#endif
 
 #define EQ64(a, v)	    { CHECK_EQ64, a, 0, v, 0 }
 #define EQ32(a, v)	    { CHECK_EQ32, a, 0, v, 0 }

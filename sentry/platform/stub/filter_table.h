@@ -29,6 +29,10 @@ FILTER_ROW(site_call, membarrier, ALLOW, "orders the threads of this process onl
 /* Waiting. */
 FILTER_ROW(site_call, futex, ALLOW, "wake and requeue; no priority inheritance", ONE_OF(1, FUTEX_FLAGS_, FUTEX_OPS_))
 FILTER_ROW(sleep_end, futex, ALLOW, "waits of the guest, ended by a kick", ONE_OF(1, FUTEX_FLAGS_, FUTEX_OPS_))
+FILTER_ROW(site_call, futex_wake, ALLOW, "wake in the newer form", FLAGS(3, 0, FUTEX2_FLAGS_))
+FILTER_ROW(site_call, futex_requeue, ALLOW, "requeue in the newer form", EQ64(1, 0))
+FILTER_ROW(sleep_end, futex_wait, ALLOW, "wait in the newer form", FLAGS(3, 0, FUTEX2_FLAGS_))
+FILTER_ROW(sleep_end, futex_waitv, ALLOW, "wait for one of several words", EQ64(2, 0))
 FILTER_ROW(sleep_end, clock_nanosleep, ALLOW, "sleeps of the guest, ended by a kick")
 FILTER_ROW(site_call, sched_yield, ALLOW, "gives the processor away")
 

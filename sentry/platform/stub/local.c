@@ -30,6 +30,10 @@
 #define NR_set_tid_address 218
 #define NR_set_robust_list 273
 #define NR_rseq		   334
+#define NR_futex_waitv	   449
+#define NR_futex_wake	   454
+#define NR_futex_wait	   455
+#define NR_futex_requeue   456
 
 #define ENOSYS_	 38
 
@@ -58,6 +62,7 @@
 #define FUTEX_WAKE_OP	   5
 #define FUTEX_WAIT_BITSET  9
 #define FUTEX_WAKE_BITSET  10
+#define FUTEX2_FLAGS	   (3u | FUTEX_PRIVATE) /* size of the word; what the filter lets through */
 
 #define MASK_NEVER ((1ull << (9 - 1)) | (1ull << (19 - 1))) /* SIGKILL, SIGSTOP */
 
@@ -247,6 +252,23 @@ static enum stub_local local_futex(struct stub_slot *s, int64_t *out)
 	return LOCAL_NO; /* priority inheritance and what is to come */
 }
 
+/* The newer calls. Deadlines are absolute, so that a wait that was cut short is made again as it is. */
+static enum stub_local local_futex2(struct stub_slot *s, uint32_t nr, int64_t *out)
+{
+	struct guest_regs *r = &s->regs;
+	uint64_t args[6] = { r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9 };
+	unsigned flags = nr == NR_futex_waitv ? 2 : nr == NR_futex_requeue ? 1 : 3; /* which argument they are: 32 bits of it */
+	long ret;
+
+	args[flags] = (uint32_t)args[flags];
+	if (args[flags] & ~(uint64_t)(flags == 3 ? FUTEX2_FLAGS : 0))
+		return done(-EINVAL_, out);
+	if (nr == NR_futex_wake || nr == NR_futex_requeue)
+		return done(stub_call(nr, (long)args[0], (long)args[1], (long)args[2], (long)args[3], 0, 0), out);
+	ret = sleep_call(s, nr, args);
+	return ret == -EINTR_ ? interrupted(s, ERESTARTSYS_) : done(ret, out);
+}
+
 static enum stub_local local_restart(struct stub_slot *s, int64_t *out)
 {
 	struct stub_restart w = s->restart;
@@ -366,6 +388,11 @@ enum stub_local stub_local_call(struct stub_slot *s, uint32_t nr, int64_t *out)
 		return local_sigprocmask(s, out);
 	case NR_futex:
 		return local_futex(s, out);
+	case NR_futex_waitv:
+	case NR_futex_wake:
+	case NR_futex_wait:
+	case NR_futex_requeue:
+		return local_futex2(s, nr, out);
 	case NR_nanosleep:
 		return local_nanosleep(s, CLOCK_MONOTONIC_, 0, s->regs.rdi, s->regs.rsi, out);
 	case NR_clock_nanosleep:
