@@ -48,6 +48,14 @@ static void put_root(struct buf *out, struct mount *m, char *tmp)
 {
 	struct path p = { .dentry = m->root };
 
+	if (m->sb->ops && m->sb->ops->show_root) {
+		struct buf text = { 0 };
+
+		m->sb->ops->show_root(m->root, &text);
+		put_escaped(out, text.data ?: "/");
+		buf_fini(&text);
+		return;
+	}
 	if (m->root->flags & DENTRY_ROOT || vfs_path_text(&p, NULL, tmp, PATH_MAX_BYTES) < 0)
 		strcpy(tmp, "/");
 	put_escaped(out, tmp);

@@ -93,6 +93,9 @@ struct fs_type {
 	uint32_t magic;	/* statfs f_type */
 	/* A super_block with one reference; its root dentry set. (sleeps) */
 	long (*get_sb)(struct fs_type *t, const struct fs_mount_args *a, struct super_block **out);
+	/* All mounts share one super block: what this one shows of it, with a reference. Flags are each mount's own, then. NULL: the root of
+	 * a super block of its own. (sleeps) */
+	long (*mount_root)(struct super_block *sb, const struct fs_mount_args *a, struct dentry **out);
 	struct list node;
 };
 void fs_register(struct fs_type *t);
@@ -108,6 +111,7 @@ struct super_ops {
 	long (*sync)(struct super_block *sb);			/* NULL: nothing to do */
 	long (*remount)(struct super_block *sb, const struct fs_mount_args *a); /* NULL: options are ignored */
 	void (*show_options)(struct super_block *sb, struct buf *out);	/* ",size=4k" ... NULL: none */
+	void (*show_root)(struct dentry *root, struct buf *out); /* of a mount, for mountinfo; NULL: its path */
 };
 
 struct super_block {
@@ -128,6 +132,8 @@ struct super_block {
 struct super_block *sb_alloc(struct fs_type *t, const struct super_ops *ops, const struct fs_mount_args *a); /* 1 reference or NULL */
 struct super_block *sb_get(struct super_block *sb);
 void sb_put(struct super_block *sb);
+/* What a new mount of @sb shows: a reference. Drops the caller's reference to @sb when it fails. */
+long sb_mount_root(struct super_block *sb, const struct fs_mount_args *a, struct dentry **out);
 
 /* ---- inodes ---------------------------------------------------------------------------------------- */
 
