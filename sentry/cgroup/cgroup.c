@@ -5,6 +5,7 @@
  * Source:  cgroups(7), "Control Group v2" in the kernel's documentation.
  */
 #include "sentry/cgroup/cgroup.h"
+#include "sentry/cgroup/device.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,6 +170,7 @@ static void gone(struct cgroup *cg)
 {
 	if (cgroup_gone_hook)
 		cgroup_gone_hook(cg);
+	cgroup_forget_devices(cg);
 	cgroup_put(cg); /* the tree's */
 }
 

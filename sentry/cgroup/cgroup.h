@@ -66,6 +66,7 @@ struct cgroup {
 	uint64_t peak_memory;		/* the highest that a reader was told */
 	struct cgroup_times past;	/* of processes that ended or left, and of groups below that are gone */
 	struct cgroup_knobs knobs;
+	struct cgroup_devices *devices;	/* owned; NULL none: device.c */
 	struct waitq events_wq;		/* woken when cgroup.events changes */
 	_Atomic uint64_t events;	/* how often it has */
 	struct list told;		/* waits for cgroup_tell(); holds a reference meanwhile */

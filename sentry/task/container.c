@@ -17,6 +17,7 @@
 #include "sentry/task/ns.h"
 #include "sentry/task/pid.h"
 #include "sentry/task/sigio.h"
+#include "sentry/task/task_cgroup.h"
 
 #define ENDED_MAX     4096	/* ended execs that are remembered per container */
 #define CHAN_MSG_EXIT 1u	/* init channel: u32 type, u32 wait status */
@@ -651,5 +652,6 @@ static void user_ns_mapped(struct user_ns *ns)
 long task_init(void)
 {
 	user_ns_mapped_hook = user_ns_mapped;
+	task_cgroup_init();
 	return sigio_init();
 }

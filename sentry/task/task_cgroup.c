@@ -8,6 +8,7 @@
  */
 #include "sentry/task/task_cgroup.h"
 
+#include "sentry/cgroup/device.h"
 #include "sentry/task/acct.h"
 #include "sentry/task/container.h"
 #include "sentry/task/pid.h"
@@ -307,4 +308,32 @@ void task_cgroup_kill(struct cgroup *cg)
 	each_member_locked(cg, kill_locked);
 	mutex_unlock(&cgroup_mu);
 	mutex_unlock(&tasks_mu);
+}
+
+/* ---- devices ------------------------------------------------------------------------------------------------------------- */
+
+static bool device_allowed(uint32_t mode, uint64_t rdev, uint32_t access)
+{
+	struct device_access a = { .major = LINUX_MAJOR(rdev), .minor = LINUX_MINOR(rdev) };
+	struct task *me = task_current();
+	struct cgroup *cg = me ? cgroup_of(&me->group->cg) : NULL;
+	bool yes;
+
+	if (!cg)
+		return true;
+	if (access & LINUX_MAY_READ)
+		a.access_type |= DEVICE_READ << 16;
+	if (access & LINUX_MAY_WRITE)
+		a.access_type |= DEVICE_WRITE << 16;
+	if (!access)
+		a.access_type = DEVICE_MKNOD << 16;
+	a.access_type |= LINUX_S_ISBLK(mode) ? DEVICE_BLOCK : DEVICE_CHAR;
+	yes = cgroup_device_allowed(cg, &a);
+	cgroup_put(cg);
+	return yes;
+}
+
+void task_cgroup_init(void)
+{
+	vfs_device_hook = device_allowed;
 }

@@ -7,6 +7,8 @@
 #include "sentry/task/ns.h"
 #include "sentry/task/task.h"
 
+void task_cgroup_init(void);	/* once at boot */
+
 extern const struct ns_kind_ops task_cgroup_ns_ops;
 
 /* Where the caller looks from: a reference to the root of its cgroup namespace; without a caller the tree's root. */

@@ -570,6 +570,9 @@ void vfs_init(void);	/* once, before anything else of vfs/ */
 
 /* SIGIO for files with an owner (task layer); fsnotify events (inotify). */
 extern void (*vfs_send_sigio)(struct file *f, int band, uint32_t poll_events);
+/* May the caller use device @rdev (LINUX_S_IFCHR or LINUX_S_IFBLK in @mode)? access: LINUX_MAY_READ, LINUX_MAY_WRITE; 0: make a node of
+ * it. NULL: everybody may. Set by the task layer. */
+extern bool (*vfs_device_hook)(uint32_t mode, uint64_t rdev, uint32_t access);
 /* Gives back what file.owner.cookie refers to, when the file goes; set by whoever sets owners. */
 extern void (*vfs_owner_put)(uint64_t cookie);
 void fsnotify(struct inode *dir, struct inode *i, const char *name, uint32_t in_mask, uint32_t cookie);

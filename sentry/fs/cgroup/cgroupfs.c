@@ -363,19 +363,32 @@ static const struct file_ops cg_dir_fops = { .iterate = dir_iterate };
 
 /* ---- clone3(2) ---------------------------------------------------------------------------------------------------------- */
 
+long cgroupfs_group_of(struct file *f, struct cgroup **out)
+{
+	struct cgroup *cg;
+	bool dead;
+
+	if (!f->inode || f->inode->sb != cg_sb || cg_node_of(f->inode)->row)
+		return -LINUX_EBADF;
+	cg = cg_node_of(f->inode)->cg;
+	mutex_lock(&cgroup_mu);
+	dead = cg->dead;
+	if (!dead)
+		*out = cgroup_get(cg);
+	mutex_unlock(&cgroup_mu);
+	return dead ? -LINUX_ENOENT : 0;
+}
+
 long cgroupfs_clone_target(struct task *t, struct file *f, bool thread, struct cgroup **out)
 {
 	struct cgroup *from, *to, *view;
 	struct inode *procs;
-	long ret;
+	long ret = cgroupfs_group_of(f, &to);
 
-	if (!f->inode || f->inode->sb != cg_sb || cg_node_of(f->inode)->row)
-		return -LINUX_EBADF;
-	to = cg_node_of(f->inode)->cg;
+	if (ret)
+		return ret;
 	procs = cg_procs_inode(to);
-	if (!procs)
-		return to->dead ? -LINUX_ENOENT : -LINUX_ENOMEM;
-	ret = vfs_permission(procs, LINUX_MAY_WRITE, t->cred);
+	ret = procs ? vfs_permission(procs, LINUX_MAY_WRITE, t->cred) : -LINUX_ENOMEM;
 	inode_put(procs);
 	from = cgroup_of(&t->group->cg);
 	view = task_cgroup_view();
@@ -385,8 +398,10 @@ long cgroupfs_clone_target(struct task *t, struct file *f, bool thread, struct c
 		ret = -LINUX_EOPNOTSUPP;
 	cgroup_put(view);
 	cgroup_put(from);
-	if (!ret)
-		*out = cgroup_get(to);
+	if (ret)
+		cgroup_put(to);
+	else
+		*out = to;
 	return ret;
 }
 

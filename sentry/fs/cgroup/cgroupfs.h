@@ -17,4 +17,7 @@
  */
 long cgroupfs_clone_target(struct task *t, struct file *f, bool thread, struct cgroup **out);
 
+/* The group whose directory @f is: a reference. -LINUX_EBADF none; -LINUX_ENOENT removed */
+long cgroupfs_group_of(struct file *f, struct cgroup **out);
+
 #endif
