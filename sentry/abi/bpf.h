@@ -16,8 +16,11 @@
 #define LINUX_BPF_OBJ_GET_INFO_BY_FD 15
 #define LINUX_BPF_PROG_QUERY	     16
 
+#define LINUX_BPF_PROG_TYPE_CGROUP_SKB	  8
 #define LINUX_BPF_PROG_TYPE_CGROUP_DEVICE 15
-#define LINUX_BPF_CGROUP_DEVICE		  6	/* attach type */
+#define LINUX_BPF_CGROUP_INET_INGRESS	  0	/* attach types */
+#define LINUX_BPF_CGROUP_INET_EGRESS	  1
+#define LINUX_BPF_CGROUP_DEVICE		  6
 #define LINUX_BPF_F_QUERY_EFFECTIVE	  1u
 
 struct linux_bpf_load {

@@ -28,7 +28,7 @@ _Static_assert(sizeof(struct ebpf_insn) == 8, "struct bpf_insn");
 struct devprog {
 	struct refcount ref;
 	struct list node;	/* of all; guarded by cgroup_mu */
-	uint32_t id, uid;
+	uint32_t type, id, uid;	/* type: BPF_PROG_TYPE_*; only CGROUP_DEVICE can be attached */
 	uint64_t load_ns;	/* CLOCK_BOOTTIME */
 	char name[16];
 	uint32_t nr;
@@ -36,7 +36,7 @@ struct devprog {
 };
 
 /* @code: @nr instructions, copied. -LINUX_EINVAL: not such a program; -LINUX_E2BIG, -LINUX_ENOMEM. */
-long devprog_new(const struct ebpf_insn *code, uint32_t nr, const char name[16], uint32_t uid, struct devprog **out);
+long devprog_new(uint32_t type, const struct ebpf_insn *code, uint32_t nr, const char name[16], uint32_t uid, struct devprog **out);
 struct devprog *devprog_get(struct devprog *p);
 void devprog_put(struct devprog *p);	/* takes cgroup_mu; NULL is fine */
 struct devprog *devprog_by_id(uint32_t id, bool next);	/* a reference, or NULL; @next: the first with a greater id */

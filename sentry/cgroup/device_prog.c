@@ -192,7 +192,7 @@ bool devprog_allows(const struct devprog *p, const struct device_access *a)
 
 /* ---- life ----------------------------------------------------------------------------------------------------------- */
 
-long devprog_new(const struct ebpf_insn *code, uint32_t nr, const char name[16], uint32_t uid, struct devprog **out)
+long devprog_new(uint32_t type, const struct ebpf_insn *code, uint32_t nr, const char name[16], uint32_t uid, struct devprog **out)
 {
 	struct devprog *p;
 
@@ -205,6 +205,7 @@ long devprog_new(const struct ebpf_insn *code, uint32_t nr, const char name[16],
 		return -LINUX_ENOMEM;
 	ref_init(&p->ref, 1);
 	list_init(&p->node);
+	p->type = type;
 	p->uid = uid;
 	p->load_ns = now_ns();
 	p->nr = nr;

@@ -5,7 +5,8 @@
  *          devices they cannot restrict, so this is what makes them work inside.
  * Source:  bpf(2), linux/bpf.h.
  * Differs: no other programs, no maps, links, BTF or pinning: EINVAL, as from a kernel that does not know the type or command. Programs
- *          have no tag. Nothing is written to log buffers.
+ *          for packets of a group (CGROUP_SKB) load, as libraries take that for a sign that programs can be attached to groups at all, but
+ *          are refused when they are to be attached. Programs have no tag. Nothing is written to log buffers.
  */
 #include <string.h>
 
@@ -26,7 +27,7 @@ static void prog_fdinfo(struct file *f, struct buf *out)
 {
 	const struct devprog *p = f->priv;
 
-	buf_printf(out, "prog_type:\t%d\nprog_jited:\t0\nprog_id:\t%u\n", LINUX_BPF_PROG_TYPE_CGROUP_DEVICE, p->id);
+	buf_printf(out, "prog_type:\t%u\nprog_jited:\t0\nprog_id:\t%u\n", p->type, p->id);
 }
 
 static const struct file_ops prog_fops = { .release = prog_release, .show_fdinfo = prog_fdinfo };
@@ -85,7 +86,8 @@ static long prog_load(struct task *t, union linux_bpf_attr *a, struct gptr uattr
 	char license[128];
 	long ret;
 
-	if (l->prog_type != LINUX_BPF_PROG_TYPE_CGROUP_DEVICE || l->prog_flags || l->prog_ifindex)
+	if ((l->prog_type != LINUX_BPF_PROG_TYPE_CGROUP_DEVICE && l->prog_type != LINUX_BPF_PROG_TYPE_CGROUP_SKB) || l->prog_flags ||
+	    l->prog_ifindex)
 		return -LINUX_EINVAL;
 	if (!has_cap(t, LINUX_CAP_BPF) || !has_cap(t, LINUX_CAP_NET_ADMIN))
 		return -LINUX_EPERM;
@@ -100,7 +102,7 @@ static long prog_load(struct task *t, union linux_bpf_attr *a, struct gptr uattr
 	l->prog_name[sizeof(l->prog_name) - 1] = '\0';
 	ret = copyin(t->u, code, GPTR(l->insns), l->insn_cnt * sizeof(*code));
 	if (!ret)
-		ret = devprog_new(code, l->insn_cnt, l->prog_name, t->cred->uid, &p);
+		ret = devprog_new(l->prog_type, code, l->insn_cnt, l->prog_name, t->cred->uid, &p);
 	free(code);
 	return ret ? ret : install(t, p);
 }
@@ -110,7 +112,8 @@ static long attach_parts(struct task *t, const struct linux_bpf_attach *a, struc
 {
 	long ret;
 
-	if (a->attach_type != LINUX_BPF_CGROUP_DEVICE)
+	if (a->attach_type != LINUX_BPF_CGROUP_DEVICE && a->attach_type != LINUX_BPF_CGROUP_INET_INGRESS &&
+	    a->attach_type != LINUX_BPF_CGROUP_INET_EGRESS)
 		return -LINUX_EINVAL;
 	if (!has_cap(t, LINUX_CAP_NET_ADMIN))
 		return -LINUX_EPERM;
@@ -118,6 +121,10 @@ static long attach_parts(struct task *t, const struct linux_bpf_attach *a, struc
 	if (ret && need_prog)
 		return ret;
 	ret = get_group(t, a->target_fd, cg);
+	if (!ret && (a->attach_type != LINUX_BPF_CGROUP_DEVICE || (*p && (*p)->type != LINUX_BPF_PROG_TYPE_CGROUP_DEVICE))) {
+		cgroup_put(*cg);
+		ret = -LINUX_EINVAL;
+	}
 	if (ret)
 		devprog_put(TAKE_PTR(*p));
 	return ret;
@@ -221,7 +228,7 @@ static long prog_by_id(struct task *t, union linux_bpf_attr *attr, struct gptr u
 static long info_by_fd(struct task *t, union linux_bpf_attr *attr, struct gptr uattr)
 {
 	struct linux_bpf_info *i = &attr->info;
-	struct linux_bpf_prog_info info = { .type = LINUX_BPF_PROG_TYPE_CGROUP_DEVICE }, asked = { 0 };
+	struct linux_bpf_prog_info info = { 0 }, asked = { 0 };
 	uint32_t len = MIN(i->info_len, (uint32_t)sizeof(info)), bytes;
 	struct devprog *p;
 	long ret = get_prog(t, i->fd, &p);
@@ -230,6 +237,7 @@ static long info_by_fd(struct task *t, union linux_bpf_attr *attr, struct gptr u
 		return ret;
 	ret = copyin(t->u, &asked, GPTR(i->info), len);
 	bytes = p->nr * (uint32_t)sizeof(p->insn[0]);
+	info.type = p->type;
 	info.id = p->id;
 	info.load_time = p->load_ns;
 	info.created_by_uid = id_from_kernel_munged(t->cred->user_ns, false, p->uid);
