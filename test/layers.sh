@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 python3 - <<'PY'
 import os, re, sys
-RANK = {'abi':1,'arch':1,'time':1,'platform':2,'run':2,'cred':2,'net':2,'mm':3,'vfs':4,'loader':5,
+RANK = {'abi':1,'arch':1,'time':1,'platform':2,'run':2,'cred':2,'net':2,'cgroup':3,'mm':3,'vfs':4,'loader':5,
         'task':6,'ipc':6,'keys':6,'fs':7,'socket':7,'syscalls':8,'strace':8,'metrics':8,'checkpoint':9,'boot':9}
 TOP_OK = {'proto':{'proto'}, 'sentry':{'proto','sentry'}, 'gofer':{'proto','gofer'},
           'cni':{'proto','cni'}, 'runsc':{'proto','runsc','cni'}, 'shim':{'proto','runsc','shim','cni'}}

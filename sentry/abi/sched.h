@@ -40,7 +40,8 @@ struct linux_clone_args {
 	uint64_t set_tid, set_tid_size, cgroup;
 };
 #define LINUX_CLONE_ARGS_SIZE_VER0 64
-_Static_assert(sizeof(struct linux_clone_args) == 88, "CLONE_ARGS_SIZE_VER2");
+#define LINUX_CLONE_ARGS_SIZE_VER2 88
+_Static_assert(sizeof(struct linux_clone_args) == LINUX_CLONE_ARGS_SIZE_VER2, "CLONE_ARGS_SIZE_VER2");
 
 #define LINUX_SCHED_OTHER	  0
 #define LINUX_SCHED_FIFO	  1

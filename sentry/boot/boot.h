@@ -55,9 +55,19 @@ char *boot_home(struct container *c, uint32_t uid);
 /* 0, or -LINUX_E* with a sentence in @e; a setting that this kernel does not have is logged and left out. */
 long boot_set_sysctls(struct container *c, Runsc__Control__V1__Sysctl *const *v, size_t n, struct err *e);
 
-/* rootfs.c: the container's mount namespace as the request describes it. @gofer: 9P socket, moved; @pid, @ipc: what its /proc and mqueue show. (sleeps)
+/* What a container is made with, beside its mounts: references. */
+struct ns_set {
+	struct uts_ns *uts;
+	struct ipc_ns *ipc;
+	struct net_ns_ref *net;
+	struct pid_ns *pid;
+	struct cgroup_ns *cgroup;	/* always one of its own */
+};
+
+/* rootfs.c: the container's mount namespace as the request describes it. @gofer: 9P socket, moved; @ns: what its /proc, mqueue and
+ * cgroups show. (sleeps)
  * 0 with a namespace and a root path (references), or -LINUX_E* with a sentence in @e. */
-long rootfs_make(const Runsc__Control__V1__CreateContainerRequest *q, int gofer, struct pid_ns *pid, struct ipc_ns *ipc,
-		 struct mnt_ns **out, struct path *out_root, struct err *e);
+long rootfs_make(const Runsc__Control__V1__CreateContainerRequest *q, int gofer, const struct ns_set *ns, struct mnt_ns **out,
+		 struct path *out_root, struct err *e);
 
 #endif

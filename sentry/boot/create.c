@@ -350,15 +350,9 @@ static void put_donor(struct container *c)
 		container_put(c);
 }
 
-struct ns_set {
-	struct uts_ns *uts;
-	struct ipc_ns *ipc;
-	struct net_ns_ref *net;
-	struct pid_ns *pid;
-};
-
 static long make_namespaces(const create_request *q, struct ns_set *s)
 {
+	struct cgroup *cg;
 	struct container *d;
 
 	d = ns_donor(q, NSK(UTS));
@@ -383,7 +377,13 @@ static long make_namespaces(const create_request *q, struct ns_set *s)
 	else if (pid_ns_new(NULL, &init_user_ns, &s->pid) < 0)
 		s->pid = NULL;
 	put_donor(d);
-	return s->uts && s->net && s->pid ? 0 : -LINUX_ENOMEM;
+	if (!cgroup_new_container(&cg)) {
+		s->cgroup = cgroup_ns_new(&init_user_ns, cg, ns_new_ino());
+		if (!s->cgroup)
+			cgroup_unlink(cg);
+		cgroup_put(cg);
+	}
+	return s->uts && s->net && s->pid && s->cgroup ? 0 : -LINUX_ENOMEM;
 }
 
 static void put_namespaces(struct ns_set *s)
@@ -395,6 +395,7 @@ static void put_namespaces(struct ns_set *s)
 	net_ns_ref_put(s->net);
 	if (s->pid)
 		pid_ns_put(s->pid);
+	cgroup_ns_put(s->cgroup);
 }
 
 /* Everything but the zygote and the process. */
@@ -409,18 +410,16 @@ static long make_container(const create_request *q, struct boot_fds *fds, struct
 	ret = make_namespaces(q, &s);
 	if (ret) {
 		err_set(e, 0, "container %s: %s", q->id, strerror((int)-ret));
-		put_namespaces(&s);
-		return ret;
+		goto out;
 	}
-	ret = rootfs_make(q, boot_fd_take(fds, ROLE(GOFER)), s.pid, s.ipc, &mnt, &root, e);
-	if (ret) {
-		put_namespaces(&s);
-		return ret;
-	}
-	cfg.ns = nsproxy_make(mnt, s.uts, s.ipc, s.net, s.pid);
+	ret = rootfs_make(q, boot_fd_take(fds, ROLE(GOFER)), &s, &mnt, &root, e);
+	if (ret)
+		goto out;
+	cfg.ns = nsproxy_make(mnt, s.uts, s.ipc, s.net, s.pid, s.cgroup);
 	cfg.pid_ns = pid_ns_get(s.pid);
 	cfg.fs = fs_struct_new(&root, &root, 022);
 	cfg.cred = cred_new_root();
+	cfg.cgroup = cgroup_get(s.cgroup->root);
 	ret = cfg.ns && cfg.fs && cfg.cred ? container_new(&cfg, out) : -LINUX_ENOMEM;
 	if (ret) {
 		err_set(e, 0, "container %s: %s", q->id, strerror((int)-ret));
@@ -429,10 +428,14 @@ static long make_container(const create_request *q, struct boot_fds *fds, struct
 			pid_ns_put(cfg.pid_ns);
 		fs_struct_put(cfg.fs);
 		cred_put(cfg.cred);
+		cgroup_put(cfg.cgroup);
 	}
-	put_namespaces(&s);
 	mnt_ns_put(mnt);
 	path_put(&root);
+out:
+	if (ret && s.cgroup)
+		cgroup_unlink(s.cgroup->root);
+	put_namespaces(&s);
 	return ret;
 }
 

@@ -23,8 +23,7 @@ typedef Runsc__Control__V1__Mount mount_msg;
 struct builder {
 	const create_request *q;
 	struct gofer_link *gofer;	/* reference; NULL: no files from the host */
-	struct pid_ns *pid;		/* borrowed */
-	struct ipc_ns *ipc;		/* borrowed */
+	const struct ns_set *ns;	/* borrowed */
 	struct vfs_ctx ctx;
 	struct err *e;
 };
@@ -183,7 +182,11 @@ static long mount_gofer(struct builder *b, const mount_msg *m, const struct path
 /* The namespace that a file system shows, for those that would ask the caller: no process of the container runs yet. */
 static void *shown_ns(struct builder *b, const char *type)
 {
-	return !strcmp(type, "proc") ? (void *)b->pid : !strcmp(type, "mqueue") ? (void *)b->ipc : NULL;
+	if (!strcmp(type, "proc"))
+		return b->ns->pid;
+	if (!strcmp(type, "mqueue"))
+		return b->ns->ipc;
+	return strcmp(type, "cgroup2") ? NULL : b->ns->cgroup;
 }
 
 /* ---- file systems that several containers of the pod mount ---- */
@@ -265,20 +268,25 @@ static long mount_kernel(struct builder *b, const mount_msg *m, const struct pat
 	uint32_t flags = (uint32_t)m->flags & ~(LINUX_MS_REC | (protected_late(m) ? LINUX_MS_RDONLY : 0u));
 	char *opts = join_options(m);
 	const char *type = strcmp(m->type, "cgroup") ? m->type : "cgroup2"; /* there is one version of them here */
-	void *ns = shown_ns(b, m->type);
+	struct fs_mount_args a = { .kernel_arg = shown_ns(b, type) };
 	struct super_block *sb;
+	struct dentry *root;
 	long ret;
 
 	if (!opts)
 		return -LINUX_ENOMEM;
 	if (m->share_key[0]) {
 		ret = mount_shared(b, m, at, opts, flags);
-	} else if (!ns) {
+	} else if (!a.kernel_arg) {
 		ret = mount_new(&b->ctx, at, type, m->source, opts, flags);
 	} else {
-		ret = get_sb(type, m->source, opts, flags, ns, &sb);
+		ret = get_sb(type, m->source, opts, flags, a.kernel_arg, &sb);
 		if (!ret)
-			ret = vfs_mount_sb(b->ctx.mnt_ns, at, sb, NULL, flags);
+			ret = sb_mount_root(sb, &a, &root);
+		if (!ret) {
+			ret = vfs_mount_sb(b->ctx.mnt_ns, at, sb, root, flags);
+			d_put(root);
+		}
 	}
 	free(opts);
 	return ret;
@@ -441,10 +449,9 @@ static long protect_root(struct builder *b)
 	return ret ? fail(b, ret, "read-only root", "/") : 0;
 }
 
-long rootfs_make(const create_request *q, int gofer, struct pid_ns *pid, struct ipc_ns *ipc, struct mnt_ns **out,
-		 struct path *out_root, struct err *e)
+long rootfs_make(const create_request *q, int gofer, const struct ns_set *ns, struct mnt_ns **out, struct path *out_root, struct err *e)
 {
-	struct builder b = { .q = q, .pid = pid, .ipc = ipc, .e = e };
+	struct builder b = { .q = q, .ns = ns, .e = e };
 	struct cred *cred = cred_new_root();
 	struct super_block *sb;
 	long ret = cred ? 0 : -LINUX_ENOMEM;

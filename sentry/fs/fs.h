@@ -11,7 +11,7 @@ void overlay_init(void);
 void pipe_init(void);
 void dev_init(void);
 void sysfs_init(void);
-void cgroupfs_init(void);
+void cgroupfs_init(void); /* before the first container */
 
 /* vfs_init() and all of the above, in order. Other file systems (proc, gofer, mqueue ...) register themselves. */
 void fs_init_all(void);

@@ -187,6 +187,11 @@ long sock_outq_unsent(struct sock *sk);	/* SIOCOUTQNSD */
 bool sock_atmark(struct sock *sk);
 /* Classic BPF: @prog is LINUX_sock_filter[@nr], checked here. NULL detaches. */
 int sock_filter_attach(struct sock *sk, const void *prog, unsigned nr);
+/* The same for datagrams that are no packets. */
+struct bpf_prog;
+int bpf_prog_new(const void *prog, unsigned nr, struct bpf_prog **out);	/* -LINUX_EINVAL, -LINUX_ENOMEM */
+void bpf_prog_free(struct bpf_prog *f);	/* NULL is fine */
+unsigned bpf_run_bytes(const struct bpf_prog *f, const void *data, size_t len); /* how many to keep; 0 = drop, also without memory */
 
 /* Facts for sock_diag, /proc/net/tcp & co. */
 struct sock_info {

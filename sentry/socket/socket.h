@@ -145,4 +145,7 @@ void net_ns_ref_put(struct net_ns_ref *n);
 /* Loopback up with its addresses, as runtimes leave a container's first namespace. */
 long net_ns_ref_loopback_up(struct net_ns_ref *n);
 
+/* filter.c: the program that the value of SO_ATTACH_FILTER points at, copied: *@out_prog is the caller's. -LINUX_EINVAL, EFAULT, ENOMEM */
+long socket_filter_copyin(struct task *t, const void *val, size_t len, uint8_t **out_prog, unsigned *out_nr);
+
 #endif

@@ -3,3 +3,4 @@
  * SYSCALL(number, name, trace signature, support, missing)
  */
 SYSCALL(103, syslog, "dpd", PARTIAL, "a fixed text and what the packet filter logs")
+SYSCALL(321, bpf, "dpu", PARTIAL, "only programs of the device controller, no maps")

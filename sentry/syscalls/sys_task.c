@@ -5,6 +5,7 @@
 
 #include "sentry/abi/sched.h"
 #include "sentry/abi/wait.h"
+#include "sentry/fs/cgroup/cgroupfs.h"
 #include "sentry/syscalls/syscalls.h"
 #include "sentry/task/ns.h"
 #include "sentry/task/pid.h"
@@ -47,6 +48,25 @@ SYSCALL_DEFINE5(clone, uint64_t, flags, uint64_t, stack, struct gptr, parent_tid
 	return task_clone(t, &r);
 }
 
+static long clone_into(struct task *t, struct clone_request *r, uint64_t fd, uint64_t size)
+{
+	struct file *f;
+	long ret;
+
+	if (fd > INT32_MAX || size < LINUX_CLONE_ARGS_SIZE_VER2)
+		return -LINUX_EINVAL;
+	f = fdtable_file(t->fds, (int)fd, true);
+	if (!f)
+		return -LINUX_EBADF;
+	ret = cgroupfs_clone_target(t, f, r->flags & LINUX_CLONE_THREAD, &r->cgroup);
+	file_put(f);
+	if (ret)
+		return ret;
+	ret = task_clone(t, r);
+	cgroup_put(r->cgroup);
+	return ret;
+}
+
 SYSCALL_DEFINE2(clone3, struct gptr, uargs, uint64_t, size)
 {
 	struct clone_request r = { 0 };
@@ -58,7 +78,7 @@ SYSCALL_DEFINE2(clone3, struct gptr, uargs, uint64_t, size)
 	ret = copyin_struct(t->u, &ca, sizeof(ca), uargs, size);
 	if (ret < 0)
 		return ret;
-	if ((ca.flags & (LINUX_CLONE_DETACHED | LINUX_CSIGNAL | LINUX_CLONE_INTO_CGROUP)) || (ca.exit_signal & ~LINUX_CSIGNAL) ||
+	if ((ca.flags & (LINUX_CLONE_DETACHED | LINUX_CSIGNAL)) || (ca.exit_signal & ~LINUX_CSIGNAL) ||
 	    ca.exit_signal > LINUX_NSIG || !ca.stack != !ca.stack_size)
 		return -LINUX_EINVAL;
 	if ((ca.flags & (LINUX_CLONE_THREAD | LINUX_CLONE_PARENT)) && ca.exit_signal)
@@ -82,7 +102,7 @@ SYSCALL_DEFINE2(clone3, struct gptr, uargs, uint64_t, size)
 	r.parent_tid = ca.parent_tid;
 	r.pidfd = ca.pidfd;
 	r.exit_signal = (int)ca.exit_signal;
-	return task_clone(t, &r);
+	return (ca.flags & LINUX_CLONE_INTO_CGROUP) ? clone_into(t, &r, ca.cgroup, size) : task_clone(t, &r);
 }
 
 SYSCALL_DEFINE1(unshare, uint64_t, flags)

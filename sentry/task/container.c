@@ -17,6 +17,7 @@
 #include "sentry/task/ns.h"
 #include "sentry/task/pid.h"
 #include "sentry/task/sigio.h"
+#include "sentry/task/task_cgroup.h"
 
 #define ENDED_MAX     4096	/* ended execs that are remembered per container */
 #define CHAN_MSG_EXIT 1u	/* init channel: u32 type, u32 wait status */
@@ -166,6 +167,7 @@ long container_new(const struct container_config *cfg, struct container **out)
 	c->pid_ns = cfg->pid_ns;
 	c->fs = cfg->fs;
 	c->cred = cfg->cred;
+	c->cgroup = cfg->cgroup;
 	list_add_tail(&containers, &c->node);
 	mutex_unlock(&containers_mu);
 	*out = c;
@@ -193,6 +195,7 @@ void container_put(struct container *c)
 	nsproxy_put(c->ns);
 	pid_ns_put(c->pid_ns);
 	cred_put(c->cred);
+	cgroup_put(c->cgroup);
 	budget_end(c->budget);
 	free(c);
 }
@@ -386,20 +389,26 @@ out:
 
 /* ---- pause ------------------------------------------------------------------------------------------------------- */
 
+/* By a pause of the container, or with its control group. */
+static bool must_freeze(struct task *t)
+{
+	return atomic_load(&t->group->container->paused) || cgroup_member_frozen(&t->group->cg);
+}
+
 bool container_freeze_point(struct task *t)
 {
 	struct container *c = t->group->container;
 
-	if (!c || !atomic_load_explicit(&c->paused, memory_order_acquire)) {
+	if (!c || !must_freeze(t)) {
 		task_clear_work(t, TW_FREEZE);
 		/* Paused again in between: the mark of that pause must not be lost. */
-		if (c && atomic_load(&c->paused))
+		if (c && must_freeze(t))
 			task_set_work(t, TW_FREEZE);
 		return true;
 	}
 	atomic_store_explicit(&t->frozen, true, memory_order_relaxed);
 	waitq_wake_all(&c->pause_wq);
-	wait_event(&c->pause_wq, !atomic_load_explicit(&c->paused, memory_order_acquire), SLEEP_KILLABLE, NO_DEADLINE);
+	wait_event(&c->pause_wq, !must_freeze(t), SLEEP_KILLABLE, NO_DEADLINE);
 	atomic_store_explicit(&t->frozen, false, memory_order_relaxed);
 	return !(atomic_load_explicit(&t->work, memory_order_relaxed) & TW_EXIT);
 }
@@ -517,6 +526,7 @@ long container_destroy(struct container *c)
 	disown_zombies(c);
 	if (c->zygote)
 		uzygote_kill(TAKE_PTR(c->zygote));
+	cgroup_remove_tree(c->cgroup);
 	mutex_lock(&containers_mu);
 	listed = !list_empty(&c->node);
 	list_del_init(&c->node);
@@ -642,5 +652,6 @@ static void user_ns_mapped(struct user_ns *ns)
 long task_init(void)
 {
 	user_ns_mapped_hook = user_ns_mapped;
+	task_cgroup_init();
 	return sigio_init();
 }

@@ -33,6 +33,7 @@ struct container {
 	struct nsproxy *ns;		/* what its init and execs start with */
 	struct fs_struct *fs;		/* root and cwd template */
 	struct cred *cred;		/* full rights in the container's user namespace; reference */
+	struct cgroup *cgroup;		/* the root of its cgroup namespace; reference; immutable */
 	struct tgroup *init;		/* guarded by tasks_mu; NULL before creation and after the end */
 	struct list groups;		/* of tgroup.container_node; guarded by tasks_mu */
 	struct list procs;		/* of exec_process.node: init and execs, the ended ones too; guarded by tasks_mu */
@@ -83,6 +84,7 @@ struct container_config {
 	struct pid_ns *pid_ns;
 	struct fs_struct *fs;	/* root and cwd "/" */
 	struct cred *cred;	/* full rights in the container's user namespace: processes' credentials derive from it */
+	struct cgroup *cgroup;	/* its own, which goes with it */
 	uint64_t memory_limit;	/* bytes of its cgroup, 0 = none */
 };
 /* A container without processes; ->zygote is NULL until the caller sets it (before container_create_init()).

@@ -91,6 +91,27 @@ static long make_cred(struct container *c, const struct process_args *a, struct 
 	return 0;
 }
 
+/* The container's own, as for runc; once that only hands on to groups below it, the one of init. */
+static void choose_cgroup(struct container *c, struct tgroup *g)
+{
+	struct cgroup *cg = cgroup_get(c->cgroup);
+	bool hands_on;
+
+	mutex_lock(&cgroup_mu);
+	hands_on = cgroup_vet_locked(cg);
+	mutex_unlock(&cgroup_mu);
+	if (hands_on) {
+		mutex_lock(&tasks_mu);
+		if (c->init) {
+			cgroup_put(cg);
+			cg = cgroup_of(&c->init->cg);
+		}
+		mutex_unlock(&tasks_mu);
+	}
+	cgroup_member_init(&g->cg, cg);
+	cgroup_put(cg);
+}
+
 static long make_group(struct container *c, const struct process_args *a, struct tgroup **out)
 {
 	struct tgroup *g = tgroup_alloc();
@@ -106,6 +127,7 @@ static long make_group(struct container *c, const struct process_args *a, struct
 		g->rlim[i] = (a->rlimit_mask >> i & 1) && a->rlimits ? a->rlimits[i] : default_limits[i];
 	g->oom_score_adj = a->oom_score_adj;
 	g->container = c;
+	choose_cgroup(c, g);
 	*out = g;
 	return 0;
 nomem:
@@ -337,7 +359,12 @@ static long link_process(struct container *c, struct task *t, struct exec_proces
 		ret = -LINUX_EEXIST;
 	g->pid = pid_get(t->pid);
 	if (!ret)
+		ret = cgroup_member_link(&g->cg, NULL);
+	if (!ret) {
 		ret = session_create_locked(g, t->pid);
+		if (ret)
+			cgroup_member_end(&g->cg, (struct cgroup_times){ 0 });
+	}
 	if (ret < 0) {
 		pid_unuse_locked(t->pid);
 		mutex_unlock(&tasks_mu);
@@ -352,7 +379,7 @@ static long link_process(struct container *c, struct task *t, struct exec_proces
 			g->sig->unkillable = true;
 		}
 	}
-	if (atomic_load_explicit(&c->paused, memory_order_relaxed))
+	if (atomic_load_explicit(&c->paused, memory_order_relaxed) || cgroup_member_frozen(&g->cg))
 		task_set_work(t, TW_FREEZE);
 	p->group = tgroup_get(g);
 	p->pid = pid_nr(t->pid, c->pid_ns);
@@ -361,6 +388,7 @@ static long link_process(struct container *c, struct task *t, struct exec_proces
 	ref_get(&p->ref);
 	list_add_tail(&c->procs, &p->node);
 	mutex_unlock(&tasks_mu);
+	cgroup_tell();
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 #include "sentry/task/ns.h"
 #include "sentry/task/pid.h"
 #include "sentry/task/pidfd.h"
+#include "sentry/task/task_cgroup.h"
 #include "sentry/task/task_internal.h"
 #include "sentry/vfs/mount.h"
 
@@ -181,6 +182,7 @@ const struct ns_kind_ops *ns_ops[NS_KINDS] = {
 	[NS_PID] = &pid_ops,
 	[NS_PID_CHILDREN] = &pid_children_ops,
 	[NS_USER] = &user_ops,
+	[NS_CGROUP] = &task_cgroup_ns_ops,
 };
 
 /* ---- nsproxy --------------------------------------------------------------------------------------------------- */
@@ -198,9 +200,10 @@ static void **slot(struct nsproxy *n, enum ns_kind kind)
 		return (void **)&n->net;
 	case NS_PID_CHILDREN:
 		return (void **)&n->pid_for_children;
+	case NS_CGROUP:
+		return (void **)&n->cgroup;
 	case NS_PID:
 	case NS_USER:
-	case NS_CGROUP:
 	case NS_KINDS:
 		break;
 	}
@@ -240,7 +243,7 @@ void nsproxy_put(struct nsproxy *n)
 }
 
 struct nsproxy *nsproxy_make(struct mnt_ns *mnt, struct uts_ns *uts, struct ipc_ns *ipc, struct net_ns_ref *net,
-			     struct pid_ns *pid)
+			     struct pid_ns *pid, struct cgroup_ns *cgroup)
 {
 	struct nsproxy *n = calloc(1, sizeof(*n));
 
@@ -252,12 +255,13 @@ struct nsproxy *nsproxy_make(struct mnt_ns *mnt, struct uts_ns *uts, struct ipc_
 	n->ipc = kind_get(NS_IPC, ipc);
 	n->net = kind_get(NS_NET, net);
 	n->pid_for_children = kind_get(NS_PID_CHILDREN, pid);
+	n->cgroup = kind_get(NS_CGROUP, cgroup);
 	return n;
 }
 
 static struct nsproxy *nsproxy_dup(struct nsproxy *o)
 {
-	return nsproxy_make(o->mnt, o->uts, o->ipc, o->net, o->pid_for_children);
+	return nsproxy_make(o->mnt, o->uts, o->ipc, o->net, o->pid_for_children, o->cgroup);
 }
 
 /* Puts a new namespace (reference moves) into an unpublished proxy. */
@@ -272,14 +276,12 @@ static void slot_replace(struct nsproxy *n, enum ns_kind kind, void *ns)
 long nsproxy_unshare(struct nsproxy *old, uint64_t flags, const struct cred *cred, struct user_ns *user_ns,
 		     struct fs_struct *fs, struct nsproxy **out)
 {
-	static const enum ns_kind plain[] = { NS_UTS, NS_IPC, NS_NET, NS_PID_CHILDREN };
+	static const enum ns_kind plain[] = { NS_UTS, NS_IPC, NS_NET, NS_PID_CHILDREN, NS_CGROUP };
 	struct nsproxy *n;
 	long ret = 0;
 
 	if (!cred_has_cap(cred, user_ns, LINUX_CAP_SYS_ADMIN))
 		return -LINUX_EPERM;
-	if (flags & LINUX_CLONE_NEWCGROUP)
-		return -LINUX_EINVAL;
 	n = nsproxy_dup(old);
 	if (!n)
 		return -LINUX_ENOMEM;
@@ -493,11 +495,11 @@ static long entry_publish(struct task *t, struct entry *e)
 /* By pidfd: all namespaces of that process that the flags name, user namespace first. */
 static long setns_pidfd(struct task *t, struct entry *e, struct pid *pid, uint64_t flags)
 {
-	static const enum ns_kind order[] = { NS_USER, NS_MNT, NS_UTS, NS_IPC, NS_PID, NS_NET };
+	static const enum ns_kind order[] = { NS_USER, NS_MNT, NS_UTS, NS_IPC, NS_PID, NS_NET, NS_CGROUP };
 	struct task *target;
 	long ret = 0;
 
-	if (!flags || (flags & ~(UNSHARE_NS | LINUX_CLONE_NEWUSER)) || (flags & LINUX_CLONE_NEWCGROUP))
+	if (!flags || (flags & ~(UNSHARE_NS | LINUX_CLONE_NEWUSER)))
 		return -LINUX_EINVAL;
 	mutex_lock(&tasks_mu);
 	target = pid->task ? task_get(pid->task) : NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentry/task/ns.h - namespaces of a task: uts, ipc, net, mnt, pid for children, user
+ * sentry/task/ns.h - namespaces of a task: uts, ipc, net, mnt, pid for children, user, cgroup
  *
  * Model:   struct nsproxy is immutable once published, unshare(2) and setns(2) install a new one. The network namespace belongs
  *          to the socket layer and the IPC tables to ipc/, which fill in ops.
@@ -46,7 +46,7 @@ struct nsproxy *nsproxy_get(struct nsproxy *n);
 void nsproxy_put(struct nsproxy *n);
 /* A proxy that owns one reference more on each; NULL = no memory. NULL members are allowed. */
 struct nsproxy *nsproxy_make(struct mnt_ns *mnt, struct uts_ns *uts, struct ipc_ns *ipc, struct net_ns_ref *net,
-			     struct pid_ns *pid);
+			     struct pid_ns *pid, struct cgroup_ns *cgroup);
 /* Copies @old with new namespaces for CLONE_NEW* in @flags, owned by @user_ns. @fs: root and cwd move into a new mount
  * namespace. -LINUX_EPERM, -LINUX_ENOMEM, -LINUX_ENOSPC, -LINUX_EINVAL (kind not there). (sleeps) */
 long nsproxy_unshare(struct nsproxy *old, uint64_t flags, const struct cred *cred, struct user_ns *user_ns,

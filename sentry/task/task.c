@@ -12,6 +12,7 @@
 #include "sentry/task/container.h"
 #include "sentry/task/ns.h"
 #include "sentry/task/pid.h"
+#include "sentry/task/task_cgroup.h"
 #include "sentry/task/task_internal.h"
 #include "sentry/task/timers.h"
 
@@ -62,6 +63,7 @@ void tgroup_put(struct tgroup *g)
 	timers_group_free(g);
 	group_signals_free(g);
 	acct_free(g);
+	cgroup_member_fini(&g->cg);
 	pid_put(g->pid);
 	free(g);
 }
@@ -102,7 +104,7 @@ struct task *task_alloc(struct tgroup *g)
 	t->timer_slack_ns = t->timer_slack_dflt = 50000; /* Linux's default, prctl(2) PR_SET_TIMERSLACK */
 	for (size_t i = 0; i < ARRAY_SIZE(t->affinity); i++)
 		t->affinity[i] = ~0ull;
-	if (signals_alloc(t)) {
+	if (signals_alloc(t) || task_cgroup_charge(t)) {
 		task_put(t);
 		return NULL;
 	}
@@ -127,6 +129,7 @@ void task_put(struct task *t)
 		user_count_put(t->ucount);
 	}
 	pid_put(t->pid);
+	task_cgroup_uncharge(t);
 	tgroup_put(t->group);
 	task_uncharge(t->budget);
 	free(t);

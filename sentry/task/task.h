@@ -14,6 +14,7 @@
 #include "sentry/abi/sched.h"
 #include "sentry/abi/signal.h"
 #include "sentry/abi/wait.h"
+#include "sentry/cgroup/cgroup.h"
 #include "sentry/cred/cred.h"
 #include "sentry/loader/loader.h"
 #include "sentry/mm/mm.h"
@@ -54,6 +55,7 @@ struct nsproxy {	/* immutable once published; a change makes a new one */
 	struct ipc_ns *ipc;
 	struct net_ns_ref *net;
 	struct pid_ns *pid_for_children;
+	struct cgroup_ns *cgroup;
 };
 
 /* A process: what its threads share through CLONE_THREAD. The thread list changes under tasks_mu and sig_mu together, so
@@ -73,6 +75,7 @@ struct tgroup {
 	struct session *session;	/* borrowed from pgrp; guarded by tasks_mu */
 	struct container *container;	/* immutable, borrowed (outlives its groups) */
 	struct list container_node;	/* in container.groups; guarded by tasks_mu */
+	struct cgroup_member cg;	/* its control group: task/task_cgroup.h */
 	struct exec_process *exec;	/* immutable after start: what a runsc exec waits for; NULL for others */
 	struct waitq wait_chld;		/* wait4(2) of this group's threads, and exec waiting for threads to go */
 	struct mutex sig_mu;		/* signal state, see task/signal.h */
@@ -143,6 +146,7 @@ struct task {
 	uint32_t seccomp_mode;
 	struct sem_undo_list *sem_undo;	/* reference; ipc/sem.h */
 	struct task_keys *keys;		/* keys/: guarded by its lock; NULL until first used */
+	bool charged;			/* counted in its group's control group; its own until it is linked, then guarded by tasks_mu */
 	bool made_shm;			/* a System V segment, ever; its own; ipc/shm.c */
 	uint32_t personality;
 	int exit_code;			/* wait status of this thread */
@@ -224,6 +228,7 @@ struct clone_request {
 	uint64_t child_tid, parent_tid, pidfd;	/* guest addresses */
 	int exit_signal;
 	uint32_t set_tid[32], nr_set_tid;
+	struct cgroup *cgroup;			/* CLONE_INTO_CGROUP: borrowed, the caller may enter it; NULL: the parent's */
 };
 /* clone(2) and its kin: number of the child in the caller's namespace, or -LINUX_E*. (sleeps) */
 long task_clone(struct task *t, const struct clone_request *r);

@@ -16,6 +16,7 @@
 #include "sentry/task/pid.h"
 #include "sentry/task/ptrace.h"
 #include "sentry/task/seccomp.h"
+#include "sentry/task/task_cgroup.h"
 #include "sentry/task/task_internal.h"
 #include "sentry/task/timers.h"
 
@@ -160,6 +161,7 @@ void task_release_locked(struct task *t)
 	mutex_unlock(&g->sig_mu);
 	atomic_store_explicit(&t->state, TASK_DEAD, memory_order_relaxed);
 	pid_unuse_locked(t->pid);
+	task_cgroup_uncharge(t);
 	task_put(t); /* the list's */
 }
 
@@ -284,6 +286,7 @@ void wait_wake_parent_locked(struct tgroup *g)
 static bool leave_tree(struct task *t)
 {
 	struct tgroup *g = t->group;
+	struct cpu_times times;
 	bool end = false;
 
 	mutex_lock(&tasks_mu);
@@ -297,12 +300,15 @@ static bool leave_tree(struct task *t)
 		pgrp_check_orphaned_locked(g, NULL);
 		reparent_children_locked(g);
 		g->zombie = true;
+		times = acct_group_times(g);
+		cgroup_member_end(&g->cg, (struct cgroup_times){ times.utime_ns, times.stime_ns });
 		/* The container's hook below still needs the group. */
 		tgroup_get(g);
 		announce_locked(g);
 	}
 	waitq_wake_all(&g->wait_chld); /* an execing thread may wait for us */
 	mutex_unlock(&tasks_mu);
+	cgroup_tell();
 	return end;
 }
 

@@ -31,7 +31,7 @@
 	 LINUX_CLONE_PARENT | LINUX_CLONE_THREAD | LINUX_CLONE_SYSVSEM | LINUX_CLONE_SETTLS |      \
 	 LINUX_CLONE_PARENT_SETTID | LINUX_CLONE_CHILD_CLEARTID | LINUX_CLONE_DETACHED |           \
 	 LINUX_CLONE_UNTRACED | LINUX_CLONE_CHILD_SETTID | LINUX_CLONE_NEWUSER | LINUX_CLONE_IO |  \
-	 LINUX_CLONE_CLEAR_SIGHAND)
+	 LINUX_CLONE_CLEAR_SIGHAND | LINUX_CLONE_INTO_CGROUP)
 
 static long check_flags(struct task *t, const struct clone_request *r)
 {
@@ -69,6 +69,16 @@ static long check_nproc(struct task *t)
 	if (cred_has_cap(c, &init_user_ns, LINUX_CAP_SYS_RESOURCE) || cred_has_cap(c, &init_user_ns, LINUX_CAP_SYS_ADMIN))
 		return 0;
 	return -LINUX_EAGAIN;
+}
+
+/* CLONE_INTO_CGROUP names one; else it is where the parent is. */
+static void copy_cgroup(struct tgroup *old, const struct clone_request *r, struct tgroup *g)
+{
+	struct cgroup *cg = r->cgroup ? cgroup_get(r->cgroup) : cgroup_of(&old->cg);
+
+	if (cg)
+		cgroup_member_init(&g->cg, cg);
+	cgroup_put(cg);
 }
 
 /* ---- the parts ------------------------------------------------------------------------------------------- */
@@ -110,6 +120,7 @@ static long copy_group(struct task *t, const struct clone_request *r, struct tgr
 	g->dumpable = old->dumpable;
 	mutex_unlock(&old->sig_mu);
 	g->container = old->container;
+	copy_cgroup(old, r, g);
 	g->exit_signal = (r->flags & LINUX_CLONE_PARENT) ? old->exit_signal : r->exit_signal;
 	*out = g;
 	return 0;
@@ -249,8 +260,9 @@ void vfork_release(struct task *child)
 
 /* ---- linking ------------------------------------------------------------------------------------------------ */
 
-static long link_child(struct task *t, struct task *c, uint64_t flags)
+static long link_child(struct task *t, struct task *c, const struct clone_request *r)
 {
+	uint64_t flags = r->flags;
 	struct tgroup *g = c->group, *parent = t->group;
 	struct pid_ns *ns = c->pid->num[c->pid->level].ns;
 	long ret = 0;
@@ -267,6 +279,9 @@ static long link_child(struct task *t, struct task *c, uint64_t flags)
 		goto out;
 	}
 	if (!(flags & LINUX_CLONE_THREAD)) {
+		ret = cgroup_member_link(&g->cg, r->cgroup ? NULL : &t->group->cg);
+		if (ret)
+			goto out;
 		if (flags & LINUX_CLONE_PARENT)
 			parent = t->group->parent ?: t->group;
 		g->pid = pid_get(c->pid);
@@ -282,11 +297,12 @@ static long link_child(struct task *t, struct task *c, uint64_t flags)
 			g->sig->unkillable = true;
 		}
 	}
-	if (c->group->container && atomic_load(&c->group->container->paused))
+	if ((c->group->container && atomic_load(&c->group->container->paused)) || cgroup_member_frozen(&c->group->cg))
 		task_set_work(c, TW_FREEZE);
 	task_link_locked(c);
 out:
 	mutex_unlock(&tasks_mu);
+	cgroup_tell();
 	return ret;
 }
 
@@ -411,7 +427,7 @@ long task_clone(struct task *t, const struct clone_request *r)
 	c = task_alloc(g);
 	tgroup_put(g); /* the task holds it */
 	if (!c)
-		return -LINUX_EAGAIN; /* BUDGET_TASKS */
+		return -LINUX_EAGAIN; /* BUDGET_TASKS, pids.max */
 	ret = build(t, r, c, &has_pid);
 	if (!ret && (r->flags & LINUX_CLONE_PIDFD)) {
 		ret = pidfd = (int)pidfd_install(t, c->pid, 0);
@@ -419,7 +435,7 @@ long task_clone(struct task *t, const struct clone_request *r)
 			ret = copyout_obj(t->u, GPTR(r->pidfd), &pidfd);
 	}
 	if (ret >= 0)
-		ret = link_child(t, c, r->flags);
+		ret = link_child(t, c, r);
 	if (ret < 0) {
 		if (pidfd >= 0)
 			fdtable_close(t->fds, pidfd);

@@ -97,6 +97,19 @@ void sb_put(struct super_block *sb)
 	rcu_defer(&sb->rcu, free_sb_rcu);
 }
 
+long sb_mount_root(struct super_block *sb, const struct fs_mount_args *a, struct dentry **out)
+{
+	long ret = 0;
+
+	if (sb->type->mount_root)
+		ret = sb->type->mount_root(sb, a, out);
+	else
+		*out = d_get(sb->root);
+	if (ret)
+		sb_put(sb);
+	return ret;
+}
+
 /* ---- inodes ---- */
 
 struct vtime vfs_now(void)

@@ -32,6 +32,7 @@ struct fscontext {
 	char *source;
 	uint32_t sb_flags;
 	struct super_block *sb;		/* reference, once made */
+	struct dentry *root;		/* reference; what a mount of sb shows */
 	struct path picked;		/* fspick: references */
 	bool failed;
 };
@@ -42,6 +43,8 @@ static void context_release(struct file *f)
 
 	buf_fini(&c->options);
 	free(c->source);
+	if (c->root)
+		d_put(c->root);
 	sb_put(c->sb);
 	path_put(&c->picked);
 	free(c);
@@ -161,6 +164,11 @@ static long cmd_create(const struct vfs_ctx *ctx, struct fscontext *c)
 	if (c->sb || c->picked.mnt || c->failed)
 		return -LINUX_EBUSY;
 	ret = c->type->get_sb(c->type, &a, &c->sb);
+	if (!ret) {
+		ret = sb_mount_root(c->sb, &a, &c->root);
+		if (ret)
+			c->sb = NULL;
+	}
 	if (ret)
 		c->failed = true;
 	return ret;
@@ -315,11 +323,11 @@ long mount_fsmount(const struct vfs_ctx *ctx, struct file *f, uint32_t attr, str
 	if (!c->sb) {
 		ret = -LINUX_EINVAL;
 	} else {
-		m = mnt_new(c->sb, c->sb->root, c->source ? c->source : "none", set);
+		m = mnt_new(c->sb, c->root, c->source ? c->source : "none", set);
 		ret = m ? 0 : -LINUX_ENOMEM;
 		if (m) {
-			sb_put(c->sb);	/* one mount per context */
-			c->sb = NULL;
+			d_put(TAKE_PTR(c->root));
+			sb_put(TAKE_PTR(c->sb)); /* one mount per context */
 			c->failed = true;
 		}
 	}

@@ -100,6 +100,7 @@ long mount_new(const struct vfs_ctx *ctx, const struct path *at, const char *typ
 		.ctx = ctx,
 	};
 	struct super_block *sb;
+	struct dentry *root;
 	struct mount *m;
 	long ret;
 
@@ -110,9 +111,12 @@ long mount_new(const struct vfs_ctx *ctx, const struct path *at, const char *typ
 	if (!(t->flags & FST_USERNS_MOUNT) && !cred_has_cap(ctx->cred, &init_user_ns, LINUX_CAP_SYS_ADMIN))
 		return -LINUX_EPERM;
 	ret = t->get_sb(t, &a, &sb);
+	if (!ret)
+		ret = sb_mount_root(sb, &a, &root);
 	if (ret)
 		return ret;
-	m = mnt_new(sb, sb->root, a.source, mnt_flags_of(ms));
+	m = mnt_new(sb, root, a.source, mnt_flags_of(ms));
+	d_put(root);
 	sb_put(sb);
 	return m ? attach(ctx, m, at) : -LINUX_ENOMEM;
 }
@@ -167,7 +171,7 @@ long mount_remount(const struct vfs_ctx *ctx, const struct path *at, uint32_t ms
 	sleep_lock(&mount_lock);
 	if (clears_locked(m, flags)) {
 		ret = -LINUX_EPERM;
-	} else if (!mount_only) {
+	} else if (!mount_only && !sb->type->mount_root) {
 		if (!cred_has_cap(ctx->cred, sb->user_ns, LINUX_CAP_SYS_ADMIN))
 			ret = -LINUX_EPERM;
 		else if (sb->ops && sb->ops->remount)

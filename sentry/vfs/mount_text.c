@@ -47,6 +47,14 @@ const char *mount_root_text(struct mount *m, char tmp[PATH_MAX_BYTES])
 {
 	struct path p = { .dentry = m->root };
 
+	if (m->sb->ops && m->sb->ops->show_root) {
+		struct buf text = { 0 };
+
+		m->sb->ops->show_root(m->root, &text);
+		put_escaped(out, text.data ?: "/");
+		buf_fini(&text);
+		return;
+	}
 	if (m->root->flags & DENTRY_ROOT || vfs_path_text(&p, NULL, tmp, PATH_MAX_BYTES) < 0)
 		strcpy(tmp, "/");
 	return tmp;

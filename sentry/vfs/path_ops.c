@@ -121,6 +121,8 @@ long vfs_mknod(const struct vfs_ctx *ctx, int dirfd, const char *path, uint32_t 
 	/* An overlay's whiteout is not a device that anybody could open. */
 	if (dev && !(type == LINUX_S_IFCHR && rdev == 0) && !cred_has_cap(ctx->cred, &init_user_ns, LINUX_CAP_MKNOD))
 		ret = -LINUX_EPERM;
+	else if (dev && rdev && vfs_device_hook && !vfs_device_hook(type, rdev, 0))
+		ret = -LINUX_EPERM;
 	else if (type == LINUX_S_IFREG && dir->ops->create)
 		ret = dir->ops->create(dir, d, mode, ctx->cred);
 	else

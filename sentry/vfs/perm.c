@@ -67,8 +67,18 @@ long generic_permission(struct inode *i, uint32_t mask, const struct cred *c)
 	return ok || cap_overrides(i, mask, c) ? 0 : -LINUX_EACCES;
 }
 
+bool (*vfs_device_hook)(uint32_t mode, uint64_t rdev, uint32_t access);
+
+static bool device_refused(const struct inode *i, uint32_t mask)
+{
+	return (LINUX_S_ISCHR(i->mode) || LINUX_S_ISBLK(i->mode)) && i->rdev && mask & (LINUX_MAY_READ | LINUX_MAY_WRITE) && vfs_device_hook &&
+	       !vfs_device_hook(i->mode, i->rdev, mask & (LINUX_MAY_READ | LINUX_MAY_WRITE));
+}
+
 long vfs_permission(struct inode *i, uint32_t mask, const struct cred *c)
 {
+	long ret;
+
 	if (mask & LINUX_MAY_WRITE) {
 		if (i->iflags & I_IMMUTABLE)
 			return -LINUX_EPERM;
@@ -79,9 +89,8 @@ long vfs_permission(struct inode *i, uint32_t mask, const struct cred *c)
 		if (i->uid == ID_INVALID || i->gid == ID_INVALID)
 			return -LINUX_EACCES;
 	}
-	if (i->ops->permission)
-		return i->ops->permission(i, mask, c);
-	return generic_permission(i, mask, c);
+	ret = i->ops->permission ? i->ops->permission(i, mask, c) : generic_permission(i, mask, c);
+	return !ret && device_refused(i, mask) ? -LINUX_EPERM : ret;
 }
 
 long may_create(struct inode *dir, const struct cred *c)

@@ -94,6 +94,9 @@ struct fs_type {
 	uint32_t magic;	/* statfs f_type */
 	/* A super_block with one reference; its root dentry set. (sleeps) */
 	long (*get_sb)(struct fs_type *t, const struct fs_mount_args *a, struct super_block **out);
+	/* All mounts share one super block: what this one shows of it, with a reference. Flags are each mount's own, then. NULL: the root of
+	 * a super block of its own. (sleeps) */
+	long (*mount_root)(struct super_block *sb, const struct fs_mount_args *a, struct dentry **out);
 	struct list node;
 };
 void fs_register(struct fs_type *t);
@@ -109,6 +112,7 @@ struct super_ops {
 	long (*sync)(struct super_block *sb);			/* NULL: nothing to do */
 	long (*remount)(struct super_block *sb, const struct fs_mount_args *a); /* NULL: options are ignored */
 	void (*show_options)(struct super_block *sb, struct buf *out);	/* ",size=4k" ... NULL: none */
+	void (*show_root)(struct dentry *root, struct buf *out); /* of a mount, for mountinfo; NULL: its path */
 };
 
 struct super_block {
@@ -129,6 +133,8 @@ struct super_block {
 struct super_block *sb_alloc(struct fs_type *t, const struct super_ops *ops, const struct fs_mount_args *a); /* 1 reference or NULL */
 struct super_block *sb_get(struct super_block *sb);
 void sb_put(struct super_block *sb);
+/* What a new mount of @sb shows: a reference. Drops the caller's reference to @sb when it fails. */
+long sb_mount_root(struct super_block *sb, const struct fs_mount_args *a, struct dentry **out);
 
 /* ---- inodes ---------------------------------------------------------------------------------------- */
 
@@ -574,6 +580,9 @@ void vfs_init(void);	/* once, before anything else of vfs/ */
 
 /* SIGIO for files with an owner (task layer); fsnotify events (inotify). */
 extern void (*vfs_send_sigio)(struct file *f, int band, uint32_t poll_events);
+/* May the caller use device @rdev (LINUX_S_IFCHR or LINUX_S_IFBLK in @mode)? access: LINUX_MAY_READ, LINUX_MAY_WRITE; 0: make a node of
+ * it. NULL: everybody may. Set by the task layer. */
+extern bool (*vfs_device_hook)(uint32_t mode, uint64_t rdev, uint32_t access);
 /* Gives back what file.owner.cookie refers to, when the file goes; set by whoever sets owners. */
 extern void (*vfs_owner_put)(uint64_t cookie);
 void fsnotify(struct inode *dir, struct inode *i, const char *name, uint32_t in_mask, uint32_t cookie);

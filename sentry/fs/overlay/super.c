@@ -7,6 +7,7 @@
 #include "sentry/fs/fs.h"
 #include "sentry/fs/overlay/overlay.h"
 #include "sentry/vfs/mount.h"
+#include "sentry/vfs/stack.h"
 
 const char *ovl_opaque_name(const struct super_block *sb)
 {
@@ -134,7 +135,7 @@ static long add_lowers(struct ovl_sb *o, const struct vfs_ctx *ctx, char *list)
 	return ret;
 }
 
-static long one_option(struct ovl_sb *o, const struct vfs_ctx *ctx, char *opt, bool *have_work)
+static long one_option(struct ovl_sb *o, const struct vfs_ctx *ctx, char *opt, struct ovl_layer *work)
 {
 	static const char *const ignored[] = { "index=off", "metacopy=off", "redirect_dir=off", "redirect_dir=nofollow", "xino=off", "xino=auto",
 					       "xino=on", "nfs_export=off", "volatile", "uuid=off", "uuid=null", "uuid=on" };
@@ -143,10 +144,8 @@ static long one_option(struct ovl_sb *o, const struct vfs_ctx *ctx, char *opt, b
 		return add_lowers(o, ctx, opt + 9);
 	if (!strncmp(opt, "upperdir=", 9))
 		return o->upper.path.dentry ? -LINUX_EINVAL : layer_from_path(ctx, opt + 9, &o->upper);
-	if (!strncmp(opt, "workdir=", 8)) {
-		*have_work = true;	/* changes in the upper layer are single steps there: nothing is staged */
-		return 0;
-	}
+	if (!strncmp(opt, "workdir=", 8))
+		return work->path.dentry ? -LINUX_EINVAL : layer_from_path(ctx, opt + 8, work);
 	if (!strcmp(opt, "userxattr")) {
 		o->userxattr = true;
 		return 0;
@@ -157,10 +156,29 @@ static long one_option(struct ovl_sb *o, const struct vfs_ctx *ctx, char *opt, b
 	return -LINUX_EINVAL;
 }
 
+/* Changes in the upper layer are single steps there, nothing is staged; but who mounts expects the place for it (Docker changes its owner). */
+static long prepare_work(struct ovl_sb *o, const struct ovl_layer *work)
+{
+	const struct stack_new dir = { .mode = LINUX_S_IFDIR, .cred = o->cred };
+	struct dentry *d;
+	long ret;
+
+	if (work->path.mnt != o->upper.path.mnt || work->path.dentry == o->upper.path.dentry)
+		return -LINUX_EINVAL;
+	ret = mnt_want_write(work->path.mnt);
+	if (ret)
+		return ret == -LINUX_EROFS ? 0 : ret; /* then there are no changes either */
+	ret = stack_make(work->path.dentry, "work", &dir, &d);
+	mnt_drop_write(work->path.mnt);
+	if (!ret)
+		d_put(d);
+	return ret == -LINUX_EEXIST ? 0 : ret;
+}
+
 static long parse(struct ovl_sb *o, const struct fs_mount_args *a)
 {
 	char *copy, *rest, *opt;
-	bool have_work = false;
+	struct ovl_layer work = { 0 };
 	long ret = 0;
 
 	if (!a->ctx)
@@ -173,10 +191,16 @@ static long parse(struct ovl_sb *o, const struct fs_mount_args *a)
 	}
 	while (!ret && (opt = next_piece(&rest, ',')))
 		if (*opt)
-			ret = one_option(o, a->ctx, opt, &have_work);
+			ret = one_option(o, a->ctx, opt, &work);
 	free(copy);
-	if (!ret && (!o->nr_lower || (o->upper.path.dentry && !have_work)))
+	if (!ret && (!o->nr_lower || (o->upper.path.dentry && !work.path.dentry)))
 		ret = -LINUX_EINVAL;
+	if (!ret && o->upper.path.dentry)
+		ret = prepare_work(o, &work);
+	if (work.path.dentry) {
+		path_put(&work.path);
+		sb_put(work.sb);
+	}
 	return ret;
 }
 

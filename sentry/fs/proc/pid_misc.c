@@ -10,6 +10,7 @@
 
 #include "sentry/abi/cap.h"
 #include "sentry/task/acct.h"
+#include "sentry/task/task_cgroup.h"
 
 uint32_t (*proc_tracer)(struct task *t, struct pid_ns *ns);
 
@@ -279,15 +280,30 @@ PROC_STORE(clear_refs)
 	return ret;
 }
 
+/* As the reader's namespace shows it. */
+static void put_cgroup_path(const struct proc_ctx *c, struct buf *out)
+{
+	struct cgroup *view = task_cgroup_view(), *cg = cgroup_of(&c->task->group->cg);
+	bool dead;
+
+	cgroup_path(cg ?: view, view, out);
+	mutex_lock(&cgroup_mu);
+	dead = cg && cg->dead;
+	mutex_unlock(&cgroup_mu);
+	buf_printf(out, dead ? " (deleted)\n" : "\n");
+	cgroup_put(cg);
+	cgroup_put(view);
+}
+
 PROC_SHOW(cgroup)
 {
-	/* The root of the container's cgroup namespace: fs/cgroup. */
-	buf_printf(out, "0::/\n");
+	buf_printf(out, "0::");
+	put_cgroup_path(c, out);
 	return 0;
 }
 
 PROC_SHOW(cpuset)
 {
-	buf_printf(out, "/\n"); /* cpuset(7): the cgroup's path, as above */
+	put_cgroup_path(c, out); /* cpuset(7): there is one tree for all controllers */
 	return 0;
 }

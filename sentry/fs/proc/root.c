@@ -77,7 +77,7 @@ static long show_cgroups(const struct proc_ctx *c, struct buf *out)
 
 	buf_printf(out, "#subsys_name\thierarchy\tnum_cgroups\tenabled\n");
 	for (size_t k = 0; k < ARRAY_SIZE(names); k++)
-		buf_printf(out, "%s\t0\t1\t1\n", names[k]);
+		buf_printf(out, "%s\t0\t%u\t1\n", names[k], cgroup_count());
 	return 0;
 }
 

@@ -61,33 +61,48 @@ static void prog_free(struct net_rcu *r)
 	free(container_of(r, struct bpf_prog, rcu));
 }
 
+int bpf_prog_new(const void *code, unsigned nr, struct bpf_prog **out)
+{
+	const uint8_t *b = code;
+	struct bpf_prog *n;
+
+	if (!nr || nr > BPF_MAXINSNS)
+		return -LINUX_EINVAL;
+	n = malloc(sizeof(*n) + nr * sizeof(n->insn[0]));
+	if (!n)
+		return -LINUX_ENOMEM;
+	n->nr = nr;
+	for (unsigned i = 0; i < nr; i++, b += 8) {
+		memcpy(&n->insn[i].code, b, 2);
+		n->insn[i].jt = b[2];
+		n->insn[i].jf = b[3];
+		memcpy(&n->insn[i].k, b + 4, 4);
+	}
+	for (unsigned i = 0; i < nr; i++)
+		if (!insn_ok(n->insn, i, nr) || (i == nr - 1 && CLASS(n->insn[i].code) != RET)) {
+			free(n);
+			return -LINUX_EINVAL;
+		}
+	*out = n;
+	return 0;
+}
+
+void bpf_prog_free(struct bpf_prog *f)
+{
+	free(f);
+}
+
 int sock_filter_attach(struct sock *sk, const void *code, unsigned nr)
 {
 	struct bpf_prog *n = NULL, *old;
+	int ret = 0;
 
 	if (sk->filter_locked)
 		return -LINUX_EPERM;
-	if (code) {
-		const uint8_t *b = code;
-
-		if (!nr || nr > BPF_MAXINSNS)
-			return -LINUX_EINVAL;
-		n = malloc(sizeof(*n) + nr * sizeof(n->insn[0]));
-		if (!n)
-			return -LINUX_ENOMEM;
-		n->nr = nr;
-		for (unsigned i = 0; i < nr; i++, b += 8) {
-			memcpy(&n->insn[i].code, b, 2);
-			n->insn[i].jt = b[2];
-			n->insn[i].jf = b[3];
-			memcpy(&n->insn[i].k, b + 4, 4);
-		}
-		for (unsigned i = 0; i < nr; i++)
-			if (!insn_ok(n->insn, i, nr) || (i == nr - 1 && CLASS(n->insn[i].code) != RET)) {
-				free(n);
-				return -LINUX_EINVAL;
-			}
-	}
+	if (code)
+		ret = bpf_prog_new(code, nr, &n);
+	if (ret)
+		return ret;
 	old = atomic_exchange(&sk->filter, n);
 	if (old)
 		net_rcu_free(sk->c.ns->stack, &old->rcu, prog_free);
@@ -246,6 +261,19 @@ unsigned bpf_run(const struct bpf_prog *f, const struct pkt *p)
 		}
 	}
 	return 0;
+}
+
+unsigned bpf_run_bytes(const struct bpf_prog *f, const void *data, size_t len)
+{
+	struct pkt *p = pkt_alloc(0, len);
+	unsigned keep;
+
+	if (!p)
+		return 0;
+	memcpy(pkt_put(p, (uint32_t)len), data, len);
+	keep = bpf_run(f, p);
+	pkt_free(p);
+	return keep;
 }
 
 bool sock_filter_pass(struct sock *sk, struct pkt *p)

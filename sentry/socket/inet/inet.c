@@ -244,29 +244,15 @@ static uint32_t inet_poll(struct socket *s, struct poll_table *pt)
 
 /* ---- options ---------------------------------------------------------------------------------------------------- */
 
-struct linux_sock_fprog {
-	uint16_t len, pad[3];
-	uint64_t filter;
-};
-#define BPF_MAXINSNS 4096
-
 static long attach_filter(struct socket *s, struct task *t, const void *val, size_t len)
 {
-	struct linux_sock_fprog fp;
 	uint8_t *prog;
-	long ret;
+	unsigned nr;
+	long ret = socket_filter_copyin(t, val, len, &prog, &nr);
 
-	if (len != sizeof(fp))
-		return -LINUX_EINVAL;
-	memcpy(&fp, val, sizeof(fp));
-	if (!fp.len || fp.len > BPF_MAXINSNS)
-		return -LINUX_EINVAL;
-	prog = malloc((size_t)fp.len * 8);
-	if (!prog)
-		return -LINUX_ENOMEM;
-	ret = copyin(t->u, prog, GPTR(fp.filter), (size_t)fp.len * 8);
-	if (!ret)
-		ret = sock_filter_attach(inet_of(s)->ep, prog, fp.len);
+	if (ret)
+		return ret;
+	ret = sock_filter_attach(inet_of(s)->ep, prog, nr);
 	free(prog);
 	return ret;
 }

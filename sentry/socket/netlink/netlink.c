@@ -6,6 +6,7 @@
 #include "sentry/abi/cap.h"
 #include "sentry/abi/ioctl.h"
 #include "sentry/net/net.h"
+#include "sentry/net/sock.h"
 #include "sentry/task/ns.h"
 
 struct mutex netlink_mu = MUTEX_INIT;
@@ -61,6 +62,7 @@ static void netlink_release(struct socket *s)
 	list_del_init(&nl->node);
 	mutex_unlock(&netlink_mu);
 	nl_flush(nl);
+	bpf_prog_free(nl->filter);
 	socket_fini(s);
 	free(nl);
 }
@@ -208,12 +210,38 @@ static _Atomic bool *flag_of(struct nl_sock *nl, int name)
 	return NULL;
 }
 
+/* SO_ATTACH_FILTER, and without @val SO_DETACH_FILTER. */
+static long set_filter(struct nl_sock *nl, struct task *t, const void *val, size_t len)
+{
+	struct bpf_prog *f = NULL, *old;
+	uint8_t *code;
+	unsigned nr;
+	long ret = val ? socket_filter_copyin(t, val, len, &code, &nr) : 0;
+
+	if (!ret && val) {
+		ret = bpf_prog_new(code, nr, &f);
+		free(code);
+	}
+	if (ret)
+		return ret;
+	mutex_lock(&nl->mu);
+	old = nl->filter;
+	nl->filter = f;
+	mutex_unlock(&nl->mu);
+	bpf_prog_free(old);
+	return !val && !old ? -LINUX_ENOENT : 0;
+}
+
 static long netlink_setsockopt(struct socket *s, struct task *t, int level, int name, const void *val, size_t len)
 {
 	struct nl_sock *nl = nl_of(s);
 	_Atomic bool *flag;
 	uint32_t v = 0;
 
+	if (level == LINUX_SOL_SOCKET && name == LINUX_SO_ATTACH_FILTER)
+		return set_filter(nl, t, val, len);
+	if (level == LINUX_SOL_SOCKET && name == LINUX_SO_DETACH_FILTER)
+		return set_filter(nl, t, NULL, 0);
 	if (level != LINUX_SOL_NETLINK)
 		return -LINUX_ENOPROTOOPT;
 	if (len < sizeof(v))

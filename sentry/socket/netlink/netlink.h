@@ -34,6 +34,7 @@ struct nl_sock {
 	_Atomic uint64_t groups;	/* bit n - 1 = group n; written under netlink_mu */
 	uint32_t dst_pid, dst_groups;	/* connect(2); guarded by mu */
 	_Atomic bool pktinfo, bcast_error, no_enobufs, cap_ack, ext_ack, strict;
+	struct bpf_prog *filter;	/* owned; guarded by mu; NULL none */
 };
 static inline struct nl_sock *nl_of(struct socket *s)
 {

@@ -2,6 +2,7 @@
  * sentry/socket/netlink/netlink_queue.c - AF_NETLINK: datagrams on their way to a reader
  */
 #include "sentry/net/net.h"
+#include "sentry/net/sock.h"
 #include "sentry/socket/netlink/netlink.h"
 #include "sentry/socket/netlink/netlink_file.h"
 
@@ -41,12 +42,26 @@ void nl_flush(struct nl_sock *nl)
 	nl->rx_bytes = 0;
 }
 
+/* How much of it the socket's filter lets through. */
+static size_t filtered(struct nl_sock *nl, const void *data, size_t len)
+{
+	mutex_lock(&nl->mu);
+	if (nl->filter)
+		len = MIN(len, (size_t)bpf_run_bytes(nl->filter, data, len));
+	mutex_unlock(&nl->mu);
+	return len;
+}
+
 /* @bound: refuse what the receive buffer has no room for. */
 static long queue(struct nl_sock *nl, const void *data, size_t len, uint32_t group, uint32_t pid, bool bound)
 {
-	struct nl_msg *m = msg_new(data, len, group, pid);
+	struct nl_msg *m;
 	bool full;
 
+	len = filtered(nl, data, len);
+	if (!len)
+		return 0;
+	m = msg_new(data, len, group, pid);
 	if (!m)
 		return -LINUX_ENOBUFS;
 	mutex_lock(&nl->mu);
