@@ -53,6 +53,15 @@ static void put_root(struct buf *out, struct mount *m, char *tmp)
 	put_escaped(out, tmp);
 }
 
+static void put_type(const struct super_block *sb, struct buf *out)
+{
+	buf_printf(out, "%s", sb->type->name);
+	if (sb->subtype[0]) {
+		buf_printf(out, ".");
+		put_escaped(out, sb->subtype);
+	}
+}
+
 static void show_info(struct mount *m, const char *at, struct buf *out, char *tmp)
 {
 	buf_printf(out, "%lu %lu %u:%u ", (unsigned long)m->id, (unsigned long)(m->parent ? m->parent->id : m->id), LINUX_MAJOR(m->sb->dev),
@@ -68,7 +77,9 @@ static void show_info(struct mount *m, const char *at, struct buf *out, char *tm
 		buf_printf(out, " master:%lu", (unsigned long)m->master->group_id);
 	if (m->flags & MNT_UNBINDABLE)
 		buf_printf(out, " unbindable");
-	buf_printf(out, " - %s ", m->sb->type->name);
+	buf_printf(out, " - ");
+	put_type(m->sb, out);
+	buf_printf(out, " ");
 	put_escaped(out, m->devname);
 	buf_printf(out, m->sb->flags & LINUX_MS_RDONLY ? " ro" : " rw");
 	put_sb_options(out, m->sb);
@@ -80,10 +91,19 @@ static void show_mounts(struct mount *m, const char *at, struct buf *out)
 	put_escaped(out, m->devname);
 	buf_printf(out, " ");
 	put_escaped(out, at);
-	buf_printf(out, " %s ", m->sb->type->name);
+	buf_printf(out, " ");
+	put_type(m->sb, out);
+	buf_printf(out, " ");
 	put_mount_flags(out, m->flags | (m->sb->flags & LINUX_MS_RDONLY));
 	put_sb_options(out, m->sb);
 	buf_printf(out, " 0 0\n");
+}
+
+static void show_stats(struct mount *m, const char *at, struct buf *out)
+{
+	buf_printf(out, "device %s mounted on %s with fstype ", m->devname, at);
+	put_type(m->sb, out);
+	buf_printf(out, "\n");
 }
 
 void mount_show(struct mnt_ns *ns, const struct path *root, enum mount_text kind, struct buf *out)
@@ -106,7 +126,7 @@ void mount_show(struct mnt_ns *ns, const struct path *root, enum mount_text kind
 		else if (kind == MOUNT_TEXT_MOUNTS)
 			show_mounts(m, text, out);
 		else
-			buf_printf(out, "device %s mounted on %s with fstype %s\n", m->devname, text, m->sb->type->name);
+			show_stats(m, text, out);
 	}
 	sleep_unlock(&mount_lock);
 	free(text);
