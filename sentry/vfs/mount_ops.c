@@ -111,6 +111,10 @@ long mount_new(const struct vfs_ctx *ctx, const struct path *at, const char *typ
 	if (!(t->flags & FST_USERNS_MOUNT) && !cred_has_cap(ctx->cred, &init_user_ns, LINUX_CAP_SYS_ADMIN))
 		return -LINUX_EPERM;
 	ret = t->get_sb(t, &a, &sb);
+	if (!ret && at->mnt->sb == sb && is_mount_root(at)) {	/* that file system itself is what is there */
+		sb_put(sb);
+		ret = -LINUX_EBUSY;
+	}
 	if (ret)
 		return ret;
 	m = mnt_new(sb, sb->root, a.source, mnt_flags_of(ms));

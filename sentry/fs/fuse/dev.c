@@ -58,6 +58,11 @@ static void dev_release(struct file *f)
 	fuse_conn_put(fc);
 }
 
+struct fuse_conn *fuse_dev_conn(struct file *f)
+{
+	return f->ops == &fuse_dev_fops ? conn_of(f) : NULL;
+}
+
 long fuse_dev_attach(struct file *f, struct fuse_conn *fc)
 {
 	struct fuse_dev *d = f->priv;
@@ -382,7 +387,7 @@ static long dev_clone(struct file *f, struct uthread *u, uint64_t arg)
 	old = t ? fdget(t->fds, (int)fd, &put) : NULL;
 	if (!old)
 		return -LINUX_EINVAL;
-	ret = old->ops == &fuse_dev_fops && conn_of(old) ? fuse_dev_attach(f, conn_of(old)) : -LINUX_EINVAL;
+	ret = fuse_dev_conn(old) ? fuse_dev_attach(f, fuse_dev_conn(old)) : -LINUX_EINVAL;
 	fdput(old, put);
 	return ret;
 }

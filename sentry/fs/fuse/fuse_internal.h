@@ -148,6 +148,8 @@ const struct cred *fuse_cred(void);	/* the task's; NULL on the Sentry's own thre
 
 /* ---- dev.c ---- */
 extern const struct file_ops fuse_dev_fops;
+/* The connection of an open /dev/fuse, borrowed; NULL: none yet, or not such a file. */
+struct fuse_conn *fuse_dev_conn(struct file *f);
 /* The connection gets @f for its daemon. -LINUX_EINVAL: not /dev/fuse, or it has one already. */
 long fuse_dev_attach(struct file *f, struct fuse_conn *fc);
 /* ---- answer.c: what the daemon says; @buf: the whole message, copied ---- */

@@ -313,11 +313,34 @@ static long sb_make(struct fs_type *t, const struct fs_mount_args *a, const stru
 	return 0;
 }
 
+/* A connection for the daemon behind @dev, and its mount. */
+static long make_mount(struct fs_type *t, const struct fs_mount_args *a, const struct options *o, struct file *dev, struct super_block **out)
+{
+	struct super_block *sb;
+	struct fuse_conn *fc;
+	long ret = conn_make(a, o, &fc);
+
+	if (ret)
+		return ret;
+	ret = fuse_dev_attach(dev, fc);
+	if (!ret)
+		ret = sb_make(t, a, o, fc, &sb);
+	if (!ret) {
+		ret = send_init(fc);
+		if (ret)
+			sb_put(sb);
+		else
+			*out = sb;
+	}
+	if (ret)
+		fuse_conn_abort(fc);
+	fuse_conn_put(fc);
+	return ret;
+}
+
 static long fuse_get_sb(struct fs_type *t, const struct fs_mount_args *a, struct super_block **out)
 {
 	struct options o = { 0 };
-	struct super_block *sb;
-	struct fuse_conn *fc;
 	struct file *dev;
 	bool put;
 	long ret = parse_options(a->options, &o);
@@ -328,21 +351,13 @@ static long fuse_get_sb(struct fs_type *t, const struct fs_mount_args *a, struct
 	if (!dev)
 		return -LINUX_EINVAL;
 	/* whoever opened it and whoever mounts must have the same idea of ids */
-	ret = dev->cred->user_ns == a->user_ns ? conn_make(a, &o, &fc) : -LINUX_EINVAL;
-	if (!ret) {
-		ret = fuse_dev_attach(dev, fc);
-		if (!ret)
-			ret = sb_make(t, a, &o, fc, &sb);
-		if (!ret) {
-			ret = send_init(fc);
-			if (ret)
-				sb_put(sb);
-			else
-				*out = sb;
-		}
-		if (ret)
-			fuse_conn_abort(fc);
-		fuse_conn_put(fc);
+	if (dev->cred->user_ns != a->user_ns) {
+		ret = -LINUX_EINVAL;
+	} else if (fuse_dev_conn(dev)) {	/* mounted already: once more what is there */
+		*out = fuse_sb_of_conn(fuse_dev_conn(dev));
+		ret = *out ? 0 : -LINUX_EINVAL;
+	} else {
+		ret = make_mount(t, a, &o, dev, out);
 	}
 	fdput(dev, put);
 	return ret;
