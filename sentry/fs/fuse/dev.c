@@ -6,7 +6,8 @@
  *          INTERRUPTs, then FORGETs and requests in turns, so that neither starves.
  * Locks:   dev_mu: which connection a file has; then fuse_conn.mu. No lock during copies from and to the guest.
  * Source:  fuse(4), linux/fuse.h.
- * Differs: requests that were read through one file are not ended when that file is closed and others of the connection stay.
+ * Differs: the length in the header of an answer by splice(2) is not compared with the number of bytes; requests that were read
+ *          through one file are not ended when that file is closed and others of the connection stay.
  */
 #include <stdlib.h>
 
@@ -330,7 +331,8 @@ static long dev_splice_read(struct file *f, uint64_t *pos, struct file *pipe, si
 	return ret;
 }
 
-/* @len bytes out of @pipe as one answer. */
+/* @len bytes out of @pipe as one answer. How long it is says @len, not the header: libfuse corrects the header after it has given its
+ * page to the pipe by vmsplice(2), and pipes here hold copies. */
 static long dev_splice_write(struct file *f, uint64_t *pos, struct file *pipe, size_t len)
 {
 	const uint8_t *p;
@@ -349,6 +351,8 @@ static long dev_splice_write(struct file *f, uint64_t *pos, struct file *pipe, s
 		pipe_consume(pipe, n);
 		at += n;
 	}
+	if (at >= sizeof(struct fuse_out_header))
+		((struct fuse_out_header *)buf)->len = (uint32_t)at;
 	uio_init_kernel(&io, buf, at);
 	ret = at == len ? dev_write(f, &io, pos, 0) : -LINUX_EINVAL;
 	free(buf);

@@ -251,7 +251,7 @@ static long fuse_link(struct inode *dir, struct dentry *d, struct inode *target)
 	struct fuse_call call = { .opcode = FUSE_LINK, .nr_in = 2, .in = { { &in, sizeof(in) }, { d->name, d->name_len + 1 } } };
 	long ret = make_entry(dir, d, target->mode, &call);
 
-	if (!ret || ret == -LINUX_EINTR)
+	if (ret == -LINUX_EINTR)	/* what the daemon answers about the new name is news of the file, too, if it calls it the same */
 		fuse_attr_stale(target);
 	return ret;
 }
@@ -398,8 +398,8 @@ static long fuse_rename(struct inode *od, struct dentry *a, struct inode *nd, st
 
 static long fuse_readlink(struct inode *i, char *out, size_t cap)
 {
-	const struct fuse_call c = { .opcode = FUSE_READLINK, .nodeid = fnode_of(i)->nodeid, .out = out, .out_len = MIN(cap, (size_t)PAGE_SIZE) - 1,
-				     .out_var = true };
+	const struct fuse_call c = { .opcode = FUSE_READLINK, .nodeid = fnode_of(i)->nodeid, .out = out,
+				     .out_len = MIN(cap, (size_t)PAGE_SIZE) - 1, .out_var = true };
 	const struct cred *cred = fuse_cred();
 	long ret = fnode_ok(i);
 

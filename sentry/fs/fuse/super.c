@@ -314,7 +314,8 @@ static long sb_make(struct fs_type *t, const struct fs_mount_args *a, const stru
 }
 
 /* A connection for the daemon behind @dev, and its mount. */
-static long make_mount(struct fs_type *t, const struct fs_mount_args *a, const struct options *o, struct file *dev, struct super_block **out)
+static long make_mount(struct fs_type *t, const struct fs_mount_args *a, const struct options *o, struct file *dev,
+		       struct super_block **out)
 {
 	struct super_block *sb;
 	struct fuse_conn *fc;
