@@ -64,6 +64,8 @@
 #define LINUX_MAY_EXEC	1u
 #define LINUX_MAY_WRITE 2u
 #define LINUX_MAY_READ	4u
+#define LINUX_MAY_ACCESS 16u /* asked by access(2) */
+#define LINUX_MAY_CHDIR	64u  /* by chdir(2) and chroot(2) */
 
 #define LINUX_DT_UNKNOWN 0
 #define LINUX_DT_FIFO	 1

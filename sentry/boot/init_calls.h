@@ -8,6 +8,7 @@
 
 #include "sentry/boot/boot.h"
 #include "sentry/fs/fs.h"
+#include "sentry/fs/fuse/fuse.h"
 #include "sentry/fs/gofer/gofer.h"
 #include "sentry/fs/proc/proc.h"
 #include "sentry/socket/inet/inet.h"
@@ -40,7 +41,7 @@ static long init_fs(void)
 	gofer_fs_init();
 	nsfs_init();
 	proc_init();
-	return 0;
+	return fuse_fs_init();
 }
 
 static long init_stdio(void)

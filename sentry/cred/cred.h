@@ -81,6 +81,7 @@ bool cred_has_cap(const struct cred *c, const struct user_ns *ns, int cap);
 
 struct user_ns *user_ns_get(struct user_ns *ns);
 void user_ns_put(struct user_ns *ns);
+bool user_ns_is_below(const struct user_ns *ns, const struct user_ns *top); /* or the same */
 /* Child of @parent owned by @c's euid/egid; LINUX_EPERM unmapped ids, LINUX_ENOSPC nesting > 32, LINUX_ENOMEM. */
 long user_ns_new(struct user_ns *parent, const struct cred *c, struct user_ns **out);
 uint32_t id_to_kernel(struct user_ns *ns, bool gid, uint32_t id);   /* ID_INVALID when unmapped */

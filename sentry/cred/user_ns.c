@@ -51,6 +51,14 @@ void user_ns_put(struct user_ns *ns)
 	}
 }
 
+bool user_ns_is_below(const struct user_ns *ns, const struct user_ns *top)
+{
+	for (; ns; ns = ns->parent)
+		if (ns == top)
+			return true;
+	return false;
+}
+
 long user_ns_new(struct user_ns *parent, const struct cred *c, struct user_ns **out)
 {
 	struct user_ns *ns;

@@ -29,6 +29,8 @@ struct mappable_ops {
 	 * -LINUX_EACCES. (may sleep) */
 	long (*host_fd)(struct mappable *m, uint64_t off, uint64_t len, bool shared, bool writable, int *out_fd,
 			uint64_t *out_file_id, uint64_t *out_host_off);
+	/* Whether host_fd may wait for a guest the first time it is asked for a range; NULL = no. */
+	bool (*waits)(struct mappable *m);
 	/* For /proc/PID/maps: device, inode, path into @out. */
 	void (*describe)(struct mappable *m, uint64_t *out_dev, uint64_t *out_ino, struct buf *out_path);
 	/* msync(2) of a shared range; NULL = nothing to do. */

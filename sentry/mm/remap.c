@@ -4,7 +4,8 @@
  * Model:   shrinking unmaps the tail, growing in place maps more behind, everything else is one host mremap to an
  *          address that we choose. MREMAP_DONTUNMAP and the duplication of shared mappings (old length 0) are composed of
  *          plain mappings.
- * Locks:   mm->lock; a file's descriptor is asked for under it (mappable_ops.host_fd takes only locks of its file system).
+ * Locks:   mm->lock; a file's descriptor is asked for under it (mappable_ops.host_fd takes only locks of its file system), after it was
+ *          asked without where that may wait for a guest.
  * Source:  mremap(2).
  * Differs: MREMAP_DONTUNMAP leaves a moment in which another thread sees the old range unmapped.
  */
@@ -254,6 +255,30 @@ static long remap_locked(struct remap *r)
 	return choose_and_move(r);
 }
 
+/* What a file must fetch before more of it can be mapped is fetched without the lock: it may wait for a guest (fs/fuse). */
+static long fetch_first(struct remap *r)
+{
+	struct vma_file *f = NULL;
+	uint64_t off = 0, id, host_off;
+	struct vma *v;
+	long ret = 0;
+	int fd;
+
+	if (r->new_len <= r->old_len)
+		return 0;
+	sleep_lock(&r->mm->lock);
+	v = vma_find(&r->mm->tree, r->old);
+	if (v && v->start <= r->old && v->file && v->file->m->ops->waits) {
+		f = vma_file_get(v->file);
+		off = v->off + (r->old - v->start);
+	}
+	sleep_unlock(&r->mm->lock);
+	if (f && f->m->ops->waits(f->m) && off + r->new_len > off)
+		ret = f->m->ops->host_fd(f->m, off, r->new_len, f->shared, f->may_write, &fd, &id, &host_off);
+	vma_file_put(f);
+	return MIN(ret, 0L);
+}
+
 long mm_mremap(struct mm *mm, struct uthread *u, const struct mm_limits *lim, uint64_t old,
 	       uint64_t old_len, uint64_t new_len, uint32_t flags, uint64_t new_addr)
 {
@@ -264,6 +289,8 @@ long mm_mremap(struct mm *mm, struct uthread *u, const struct mm_limits *lim, ui
 	if (r.old_len < old_len || r.new_len < new_len)
 		return -LINUX_EINVAL;
 	ret = check_args(&r);
+	if (!ret)
+		ret = fetch_first(&r);
 	if (ret < 0)
 		return ret;
 	sleep_lock(&mm->lock);

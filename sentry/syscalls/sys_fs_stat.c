@@ -254,7 +254,7 @@ static long access_path(const struct path *p, uint32_t mode, const struct cred *
 
 	if (mode & LINUX_MAY_EXEC && LINUX_S_ISREG(i->mode) && p->mnt && p->mnt->flags & LINUX_MS_NOEXEC)
 		return -LINUX_EACCES;
-	ret = vfs_permission(i, mode, c);
+	ret = vfs_permission(i, mode | LINUX_MAY_ACCESS, c);
 	if (!ret && mode & LINUX_MAY_WRITE && p->mnt && p->mnt->flags & LINUX_MS_RDONLY &&
 	    (LINUX_S_ISREG(i->mode) || LINUX_S_ISDIR(i->mode) || LINUX_S_ISLNK(i->mode)))
 		ret = -LINUX_EROFS;

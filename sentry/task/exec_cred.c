@@ -61,8 +61,11 @@ static struct file_caps read_caps(struct file *f, struct user_ns *ns)
 	return c;
 }
 
-static bool mount_nosuid(struct file *f)
+/* Nor do files of a file system that a less privileged user namespace serves or filled lend anything to others. */
+static bool mount_nosuid(struct file *f, const struct cred *c)
 {
+	if (!user_ns_is_below(c->user_ns, f->inode->sb->user_ns))
+		return true;
 	return f->path.mnt && (atomic_load_explicit(&f->path.mnt->flags, memory_order_relaxed) & LINUX_MS_NOSUID);
 }
 
@@ -112,7 +115,7 @@ long exec_credentials(struct task *t, struct file *f, struct cred **out, bool *o
 
 	if (!n)
 		return -LINUX_ENOMEM;
-	if (!mount_nosuid(f)) {
+	if (!mount_nosuid(f, old)) {
 		if (!old->no_new_privs) {
 			fc = read_caps(f, n->user_ns);
 			apply_setid(n, f->inode);

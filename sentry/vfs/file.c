@@ -363,6 +363,11 @@ static long fm_host_fd(struct mappable *m, uint64_t off, uint64_t len, bool shar
 	return f->ops->map_fd(f, off, len, shared, writable, out_fd, out_id, out_off);
 }
 
+static bool fm_waits(struct mappable *m)
+{
+	return mappable_file(m)->ops->map_waits;
+}
+
 static void fm_describe(struct mappable *m, uint64_t *out_dev, uint64_t *out_ino, struct buf *out_path)
 {
 	struct file *f = mappable_file(m);
@@ -398,14 +403,20 @@ static long fm_map(struct mappable *m, bool shared, bool writable)
 
 static void fm_unmap(struct mappable *m, bool shared, bool writable)
 {
-	if (shared && writable)
-		atomic_fetch_sub(&mappable_file(m)->inode->nr_map_shared_w, 1);
+	struct file *f = mappable_file(m);
+
+	if (!shared || !writable)
+		return;
+	atomic_fetch_sub(&f->inode->nr_map_shared_w, 1);
+	if (f->ops->unmapped)
+		f->ops->unmapped(f);
 }
 
 static const struct mappable_ops file_mappable_ops = {
 	.get = fm_get,
 	.put = fm_put,
 	.host_fd = fm_host_fd,
+	.waits = fm_waits,
 	.describe = fm_describe,
 	.sync = fm_sync,
 	.map = fm_map,

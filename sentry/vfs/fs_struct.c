@@ -67,7 +67,7 @@ static long dir_ok(const struct vfs_ctx *ctx, const struct path *p)
 
 	if (!i || !LINUX_S_ISDIR(i->mode))
 		return -LINUX_ENOTDIR;
-	return vfs_permission(i, LINUX_MAY_EXEC, ctx->cred);
+	return vfs_permission(i, LINUX_MAY_EXEC | LINUX_MAY_CHDIR, ctx->cred);
 }
 
 long vfs_chdir(const struct vfs_ctx *ctx, const struct path *p)

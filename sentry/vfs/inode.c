@@ -23,13 +23,20 @@ void fs_register(struct fs_type *t)
 	mutex_unlock(&types_mu);
 }
 
+const char *fs_subtype(const struct fs_type *t, const char *name)
+{
+	size_t n = strlen(t->name);
+
+	return t->flags & FST_SUBTYPE && !strncmp(name, t->name, n) && name[n] == '.' && name[n + 1] ? name + n + 1 : NULL;
+}
+
 struct fs_type *fs_find(const char *name)
 {
 	struct fs_type *t, *found = NULL;
 
 	mutex_lock(&types_mu);
 	list_for_each_entry(t, &types, node)
-		if (!strcmp(t->name, name)) {
+		if (!strcmp(t->name, name) || fs_subtype(t, name)) {
 			found = t;
 			break;
 		}
@@ -66,6 +73,8 @@ struct super_block *sb_alloc(struct fs_type *t, const struct super_ops *ops, con
 		sb->flags = a->sb_flags;
 		if (a->source)
 			snprintf(sb->source, sizeof(sb->source), "%s", a->source);
+		if (a->subtype)
+			snprintf(sb->subtype, sizeof(sb->subtype), "%s", a->subtype);
 	}
 	sleeplock_init(&sb->rename_lock);
 	return sb;
@@ -355,8 +364,8 @@ long setattr_prepare(struct inode *i, struct iattr *a, const struct cred *c)
 
 	if (i->iflags & I_IMMUTABLE || (i->iflags & I_APPEND && a->valid & (ATTR_MODE | ATTR_UID | ATTR_GID)))
 		return -LINUX_EPERM;
-	ret = chown_ok(i, a, c);
-	if (!ret)
+	ret = i->sb->fs_rights ? 0 : chown_ok(i, a, c);
+	if (!ret && !i->sb->fs_rights)
 		ret = times_ok(i, a, c);
 	if (ret)
 		return ret;
@@ -378,7 +387,7 @@ long setattr_prepare(struct inode *i, struct iattr *a, const struct cred *c)
 		}
 		if (i->iflags & I_HAS_CAPS)
 			a->valid |= ATTR_KILL_PRIV;
-	} else if (a->valid & ATTR_MODE) {
+	} else if (a->valid & ATTR_MODE && !i->sb->fs_rights) {
 		if (!inode_owner_or_capable(i, c))
 			return -LINUX_EPERM;
 		if (a->mode & LINUX_S_ISGID && !cred_in_group(c, i->gid) && !capable_wrt_inode(i, c, LINUX_CAP_FSETID))

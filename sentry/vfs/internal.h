@@ -57,6 +57,11 @@ struct posix_acl *acl_dup(const struct posix_acl *a);
 void acl_free(struct posix_acl *a);
 long acl_chmod(struct inode *i, uint32_t mode);
 bool acl_inheritable(const struct inode *dir);
+/* The mode of what is made in @dir: a default ACL, or the file system, sees to the umask. */
+static inline uint32_t umask_apply(const struct inode *dir, const struct fs_struct *fs, uint32_t mode)
+{
+	return acl_inheritable(dir) || dir->sb->no_umask ? mode : mode & ~fs->umask;
+}
 /* The value of system.posix_acl_*: bytes, -LINUX_ERANGE, -LINUX_ENODATA. */
 long acl_to_xattr(const struct posix_acl *a, void *out, size_t size);
 

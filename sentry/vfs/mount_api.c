@@ -28,6 +28,7 @@ enum {
 struct fscontext {
 	struct sleeplock lock;
 	struct fs_type *type;
+	char subtype[FS_SUBTYPE_MAX];	/* immutable; "" none */
 	struct buf options;		/* guarded by lock, as all below */
 	char *source;
 	uint32_t sb_flags;
@@ -79,12 +80,16 @@ long mount_fsopen(const struct vfs_ctx *ctx, const char *type, struct file **out
 {
 	struct fs_type *t = fs_find(type);
 	struct fscontext *c;
+	long ret;
 
 	if (!t || t->flags & FST_KERNEL_ONLY)
 		return -LINUX_ENODEV;
 	if (!(t->flags & FST_USERNS_MOUNT) && !cred_has_cap(ctx->cred, &init_user_ns, LINUX_CAP_SYS_ADMIN))
 		return -LINUX_EPERM;
-	return context_new(ctx, t, out, &c);
+	ret = context_new(ctx, t, out, &c);
+	if (!ret && fs_subtype(t, type))
+		snprintf(c->subtype, sizeof(c->subtype), "%s", fs_subtype(t, type));
+	return ret;
 }
 
 long mount_fspick(const struct vfs_ctx *ctx, const struct path *at, struct file **out)
@@ -156,6 +161,7 @@ static long cmd_create(const struct vfs_ctx *ctx, struct fscontext *c)
 		.cred = ctx->cred,
 		.user_ns = ctx->cred->user_ns,
 		.ctx = ctx,
+		.subtype = c->subtype[0] ? c->subtype : NULL,
 	};
 	long ret;
 

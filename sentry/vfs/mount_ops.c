@@ -98,6 +98,7 @@ long mount_new(const struct vfs_ctx *ctx, const struct path *at, const char *typ
 		.cred = ctx->cred,
 		.user_ns = ctx->cred->user_ns,
 		.ctx = ctx,
+		.subtype = t ? fs_subtype(t, type) : NULL,
 	};
 	struct super_block *sb;
 	struct dentry *root;
@@ -111,6 +112,10 @@ long mount_new(const struct vfs_ctx *ctx, const struct path *at, const char *typ
 	if (!(t->flags & FST_USERNS_MOUNT) && !cred_has_cap(ctx->cred, &init_user_ns, LINUX_CAP_SYS_ADMIN))
 		return -LINUX_EPERM;
 	ret = t->get_sb(t, &a, &sb);
+	if (!ret && at->mnt->sb == sb && is_mount_root(at)) {	/* that file system itself is what is there */
+		sb_put(sb);
+		ret = -LINUX_EBUSY;
+	}
 	if (!ret)
 		ret = sb_mount_root(sb, &a, &root);
 	if (ret)
@@ -310,6 +315,8 @@ long mount_umount(const struct vfs_ctx *ctx, const struct path *at, uint32_t fla
 		return -LINUX_EPERM;
 	if (!is_mount_root(at))
 		return -LINUX_EINVAL;
+	if (flags & LINUX_MNT_FORCE && m->ns == ctx->mnt_ns && m->sb->ops && m->sb->ops->umount_begin)
+		m->sb->ops->umount_begin(m->sb);
 	sleep_lock(&mount_lock);
 	if (m->ns != ctx->mnt_ns || m->flags & MNT_LOCKED || !m->parent) {
 		ret = -LINUX_EINVAL;	/* also the root: that is pivot_root's */

@@ -51,13 +51,22 @@ const char *mount_root_text(struct mount *m, char tmp[PATH_MAX_BYTES])
 		struct buf text = { 0 };
 
 		m->sb->ops->show_root(m->root, &text);
-		put_escaped(out, text.data ?: "/");
+		snprintf(tmp, PATH_MAX_BYTES, "%s", text.data ?: "/");
 		buf_fini(&text);
-		return;
+		return tmp;
 	}
 	if (m->root->flags & DENTRY_ROOT || vfs_path_text(&p, NULL, tmp, PATH_MAX_BYTES) < 0)
 		strcpy(tmp, "/");
 	return tmp;
+}
+
+static void put_type(const struct super_block *sb, struct buf *out)
+{
+	buf_printf(out, "%s", sb->type->name);
+	if (sb->subtype[0]) {
+		buf_printf(out, ".");
+		put_escaped(out, sb->subtype);
+	}
 }
 
 static void show_info(struct mount *m, const char *at, struct buf *out, char *tmp)
@@ -75,7 +84,9 @@ static void show_info(struct mount *m, const char *at, struct buf *out, char *tm
 		buf_printf(out, " master:%lu", (unsigned long)m->master->group_id);
 	if (m->flags & MNT_UNBINDABLE)
 		buf_printf(out, " unbindable");
-	buf_printf(out, " - %s ", m->sb->type->name);
+	buf_printf(out, " - ");
+	put_type(m->sb, out);
+	buf_printf(out, " ");
 	put_escaped(out, m->devname);
 	buf_printf(out, m->sb->flags & LINUX_MS_RDONLY ? " ro" : " rw");
 	put_sb_options(out, m->sb);
@@ -87,10 +98,19 @@ static void show_mounts(struct mount *m, const char *at, struct buf *out)
 	put_escaped(out, m->devname);
 	buf_printf(out, " ");
 	put_escaped(out, at);
-	buf_printf(out, " %s ", m->sb->type->name);
+	buf_printf(out, " ");
+	put_type(m->sb, out);
+	buf_printf(out, " ");
 	put_mount_flags(out, m->flags | (m->sb->flags & LINUX_MS_RDONLY));
 	put_sb_options(out, m->sb);
 	buf_printf(out, " 0 0\n");
+}
+
+static void show_stats(struct mount *m, const char *at, struct buf *out)
+{
+	buf_printf(out, "device %s mounted on %s with fstype ", m->devname, at);
+	put_type(m->sb, out);
+	buf_printf(out, "\n");
 }
 
 void mount_show(struct mnt_ns *ns, const struct path *root, enum mount_text kind, struct buf *out)
@@ -113,7 +133,7 @@ void mount_show(struct mnt_ns *ns, const struct path *root, enum mount_text kind
 		else if (kind == MOUNT_TEXT_MOUNTS)
 			show_mounts(m, text, out);
 		else
-			buf_printf(out, "device %s mounted on %s with fstype %s\n", m->devname, text, m->sb->type->name);
+			show_stats(m, text, out);
 	}
 	sleep_unlock(&mount_lock);
 	free(text);

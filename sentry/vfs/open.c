@@ -35,7 +35,7 @@ static long may_open(const struct path *p, uint32_t flags, uint32_t mask, const 
 		break;
 	case LINUX_S_IFCHR:
 	case LINUX_S_IFBLK:
-		if (mf & LINUX_MS_NODEV)
+		if (mf & LINUX_MS_NODEV || i->sb->nodev)
 			return -LINUX_EACCES;
 		/* fall through */
 	case LINUX_S_IFIFO:
@@ -209,9 +209,8 @@ static long create_locked(struct nd *nd, uint32_t flags, uint32_t mode, bool uns
 	if (!ret && !i->ops->create)
 		ret = -LINUX_EACCES;
 	if (!ret) {
-		if (!acl_inheritable(i))
-			mode &= ~nd->ctx->fs->umask;
-		ret = i->ops->create(i, d, LINUX_S_IFREG | (mode & 07777), c);
+		mode = LINUX_S_IFREG | (umask_apply(i, nd->ctx->fs, mode) & 07777);
+		ret = i->ops->create_open ? i->ops->create_open(i, d, mode, flags, c) : i->ops->create(i, d, mode, c);
 	}
 	mnt_drop_write(nd->cur.mnt);
 	if (ret)
@@ -316,8 +315,7 @@ static long open_tmpfile(const struct vfs_ctx *ctx, int dirfd, const char *path,
 	if (!ret && !di->ops->tmpfile)
 		ret = -LINUX_EOPNOTSUPP;
 	if (!ret) {
-		if (!acl_inheritable(di))
-			mode &= ~ctx->fs->umask;
+		mode = umask_apply(di, ctx->fs, mode);
 		sleep_lock(&di->i_lock);
 		ret = di->ops->tmpfile(di, LINUX_S_IFREG | (mode & 07777), ctx->cred, &i);
 		sleep_unlock(&di->i_lock);

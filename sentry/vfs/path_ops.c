@@ -80,11 +80,6 @@ static long create_end(struct nd *nd, struct dentry *d, long ret, uint32_t in_ma
 	return ret;
 }
 
-static uint32_t apply_umask(const struct vfs_ctx *ctx, const struct inode *dir, uint32_t mode)
-{
-	return acl_inheritable(dir) ? mode : mode & ~ctx->fs->umask;
-}
-
 long vfs_mkdir(const struct vfs_ctx *ctx, int dirfd, const char *path, uint32_t mode)
 {
 	struct nd nd;
@@ -95,7 +90,7 @@ long vfs_mkdir(const struct vfs_ctx *ctx, int dirfd, const char *path, uint32_t 
 	if (ret)
 		return ret;
 	dir = nd.cur.dentry->inode;
-	mode = apply_umask(ctx, dir, mode & 01777);
+	mode = umask_apply(dir, ctx->fs, mode & 01777);
 	ret = dir->ops->mkdir ? dir->ops->mkdir(dir, d, LINUX_S_IFDIR | mode, ctx->cred) : -LINUX_EPERM;
 	return create_end(&nd, d, ret, LINUX_IN_CREATE | LINUX_IN_ISDIR);
 }
@@ -117,7 +112,7 @@ long vfs_mknod(const struct vfs_ctx *ctx, int dirfd, const char *path, uint32_t 
 	if (ret)
 		return ret;
 	dir = nd.cur.dentry->inode;
-	mode = type | (apply_umask(ctx, dir, mode) & 07777);
+	mode = type | (umask_apply(dir, ctx->fs, mode) & 07777);
 	/* An overlay's whiteout is not a device that anybody could open. */
 	if (dev && !(type == LINUX_S_IFCHR && rdev == 0) && !cred_has_cap(ctx->cred, &init_user_ns, LINUX_CAP_MKNOD))
 		ret = -LINUX_EPERM;

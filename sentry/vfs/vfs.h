@@ -81,12 +81,16 @@ struct fs_mount_args {
 	struct user_ns *user_ns;
 	const struct vfs_ctx *ctx;    /* for options that name paths; NULL at boot */
 	void *kernel_arg;	      /* for mounts made by boot code (gofer connection ...) */
+	const char *subtype;	      /* of FST_SUBTYPE: what follows the dot of "fuse.sshfs"; NULL */
 };
 
 #define FST_USERNS_MOUNT 1u	/* may be mounted by a non-initial user namespace's root */
 #define FST_NODEV	 2u	/* /proc/filesystems "nodev" */
 #define FST_KERNEL_ONLY	 4u	/* not by mount(2) */
 #define FST_HANDLES	 8u	/* name_to_handle_at(2) */
+#define FST_SUBTYPE	 16u	/* also by the name TYPE.SUBTYPE */
+
+#define FS_SUBTYPE_MAX 64
 
 struct fs_type {
 	const char *name;
@@ -100,7 +104,8 @@ struct fs_type {
 	struct list node;
 };
 void fs_register(struct fs_type *t);
-struct fs_type *fs_find(const char *name);
+struct fs_type *fs_find(const char *name);	/* NULL: none */
+const char *fs_subtype(const struct fs_type *t, const char *name); /* of the name that found it; NULL: none */
 /* Iterates registered types: NULL starts; NULL at the end. */
 struct fs_type *fs_next(struct fs_type *prev);
 
@@ -110,7 +115,8 @@ struct super_ops {
 	void (*put_super)(struct super_block *sb);		/* last reference gone */
 	long (*statfs)(struct super_block *sb, struct dentry *d, struct linux_statfs *out);
 	long (*sync)(struct super_block *sb);			/* NULL: nothing to do */
-	long (*remount)(struct super_block *sb, const struct fs_mount_args *a); /* NULL: options are ignored */
+	long (*remount)(struct super_block *sb, const struct fs_mount_args *a); /* NULL: options are ignored. Must not wait for guests */
+	void (*umount_begin)(struct super_block *sb);		/* umount2(MNT_FORCE): ends what waits; NULL: nothing does */
 	void (*show_options)(struct super_block *sb, struct buf *out);	/* ",size=4k" ... NULL: none */
 	void (*show_root)(struct dentry *root, struct buf *out); /* of a mount, for mountinfo; NULL: its path */
 };
@@ -125,6 +131,10 @@ struct super_block {
 	uint32_t blksize;
 	struct user_ns *user_ns; /* reference */
 	char source[256];
+	char subtype[FS_SUBTYPE_MAX]; /* shown as TYPE.SUBTYPE; "" none */
+	bool nodev;		/* device files open nothing: who made them had no right to */
+	bool fs_rights;		/* who may change attributes is for the file system to say, not for us */
+	_Atomic bool no_umask;	/* so is the umask */
 	void *priv;
 	_Atomic uint64_t next_ino;
 	struct sleeplock rename_lock;	/* directory moves within this file system */
@@ -173,6 +183,8 @@ struct inode_ops {
 	/* Fills @d (d_instantiate, or leaves it negative). (sleeps) */
 	long (*lookup)(struct inode *dir, struct dentry *d);
 	long (*create)(struct inode *dir, struct dentry *d, uint32_t mode, const struct cred *c);
+	/* The same for an open with @flags that the same task does next. NULL: create */
+	long (*create_open)(struct inode *dir, struct dentry *d, uint32_t mode, uint32_t flags, const struct cred *c);
 	long (*mkdir)(struct inode *dir, struct dentry *d, uint32_t mode, const struct cred *c);
 	long (*mknod)(struct inode *dir, struct dentry *d, uint32_t mode, uint64_t rdev, const struct cred *c);
 	long (*symlink)(struct inode *dir, struct dentry *d, const char *target, const struct cred *c);
@@ -195,6 +207,7 @@ struct inode_ops {
 	long (*setxattr)(struct inode *i, const char *name, const void *val, size_t size, uint32_t flags);
 	long (*listxattr)(struct inode *i, char *out, size_t size);
 	long (*removexattr)(struct inode *i, const char *name);
+	bool plain_acl;	/* system.posix_acl_* are values like others: kept and heeded elsewhere, not here */
 	/* Name cache: false = look it up again (shared gofer mounts, /proc). NULL: always valid. Called without locks. (may sleep)
 	 * The operations of the *parent* directory are asked, since @d may be negative. */
 	bool (*d_revalidate)(struct dentry *d);
@@ -367,8 +380,13 @@ struct file_ops {
 	/* For generic_file_mmap(): as mappable_ops.host_fd. */
 	long (*map_fd)(struct file *f, uint64_t off, uint64_t len, bool shared, bool writable, int *out_fd,
 		       uint64_t *out_file_id, uint64_t *out_host_off);
-	/* Moves bytes into or out of a pipe without a buffer in between; NULL: through read/write. */
-	long (*splice_read)(struct file *f, uint64_t *pos, struct file *pipe, size_t len, uint32_t flags);
+	/* For files whose reads and writes are messages: one of up to @len bytes into @pipe, @len bytes of it as one. NULL: page by
+	 * page through read and write. */
+	long (*splice_read)(struct file *f, uint64_t *pos, struct file *pipe, size_t len, bool nonblock);
+	long (*splice_write)(struct file *f, uint64_t *pos, struct file *pipe, size_t len);
+	bool map_waits;	/* map_fd may wait for a guest */
+	/* A shared writable mapping by generic_file_mmap() has gone. Must not wait. NULL: not interested */
+	void (*unmapped)(struct file *f);
 	long (*fsync)(struct file *f, bool data_only);
 	long (*fallocate)(struct file *f, uint32_t mode, uint64_t off, uint64_t len);
 	long (*truncate)(struct file *f, uint64_t size);	/* NULL: through setattr */

@@ -57,7 +57,7 @@ static long xattr_permission(struct inode *i, const char *name, bool write, cons
 long vfs_getxattr(const struct path *p, const char *name, void *val, size_t size, const struct cred *c)
 {
 	struct inode *i = p->dentry->inode;
-	int acl = acl_kind(name);
+	int acl = i->ops->plain_acl ? 0 : acl_kind(name);
 	long ret = name_ok(name);
 
 	if (!ret)
@@ -91,7 +91,7 @@ static long xattr_change(const struct path *p, const char *name, const void *val
 			 const struct cred *c)
 {
 	struct inode *i = p->dentry->inode;
-	int acl = acl_kind(name);
+	int acl = i->ops->plain_acl ? 0 : acl_kind(name);
 	long ret = name_ok(name);
 
 	if (ret)

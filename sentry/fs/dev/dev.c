@@ -21,7 +21,7 @@ static const struct {
 	{ "null", LINUX_S_IFCHR | 0666, 1, 3 },	  { "zero", LINUX_S_IFCHR | 0666, 1, 5 },    { "full", LINUX_S_IFCHR | 0666, 1, 7 },
 	{ "random", LINUX_S_IFCHR | 0666, 1, 8 }, { "urandom", LINUX_S_IFCHR | 0666, 1, 9 }, { "tty", LINUX_S_IFCHR | 0666, 5, 0 },
 	{ "net", LINUX_S_IFDIR | 0755, 0, 0 },	  { "pts", LINUX_S_IFDIR | 0755, 0, 0 },     { "shm", LINUX_S_IFDIR | 01777, 0, 0 },
-	{ "mqueue", LINUX_S_IFDIR | 01777, 0, 0 },
+	{ "mqueue", LINUX_S_IFDIR | 01777, 0, 0 }, { "fuse", LINUX_S_IFCHR | 0666, 10, 229 },
 };
 static const struct {
 	const char *name, *target;

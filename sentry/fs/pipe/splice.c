@@ -14,6 +14,8 @@ long splice_from_pipe(struct file *pipe, struct file *out, uint64_t *pos, size_t
 {
 	long done = 0, ret;
 
+	if (out->ops->splice_write)
+		return out->ops->splice_write(out, pos, pipe, len);
 	while (len) {
 		const uint8_t *p;
 		struct uio io;
@@ -42,6 +44,8 @@ long splice_to_pipe(struct file *in, uint64_t *pos, struct file *pipe, size_t le
 {
 	long done = 0, ret;
 
+	if (in->ops->splice_read)
+		return in->ops->splice_read(in, pos, pipe, len, nonblock);
 	while (len) {
 		struct uio io;
 		uint8_t *p;

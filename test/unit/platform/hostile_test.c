@@ -95,7 +95,7 @@ static struct uthread *attacker(struct uzygote *z)
 /* Calls that some row allows from that instruction; all others must be fatal whatever their arguments. */
 static bool has_row(long nr)
 {
-	static const short rows[] = { 3, 9, 10, 11, 24, 25, 28, 60, 131, 157, 202, 231, 324 };
+	static const short rows[] = { 3, 9, 10, 11, 24, 25, 28, 60, 131, 157, 202, 231, 324, 454, 456 };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
 		if (rows[i] == nr)
@@ -166,6 +166,11 @@ static void check_region(struct uzygote *z, void *arg)
 		{ 157, { 22, 0 } },				      /* PR_SET_SECCOMP */
 		{ 202, { data, 6, 0, 0, 0, 0 } },		      /* FUTEX_LOCK_PI */
 		{ 202, { data, 2, 0, 0, 0, 0 } },		      /* FUTEX_FD */
+		{ 454, { data, 1, 1, 6 } },			      /* futex_wake with a NUMA node */
+		{ 454, { data, 1, 1, 0x100000002 } },
+		{ 455, { data, 0, 1, 2, 0, 0 } },		      /* futex_wait, but not from where calls sleep */
+		{ 456, { data, 1, 1, 1 } },			      /* futex_requeue of a later kernel */
+		{ 449, { data, 1, 0, 0, 0 } },			      /* futex_waitv likewise */
 		{ 324, { 256, 0 } },				      /* membarrier of a later kernel */
 		{ 56, { 0x250f00, data, 0, data } },		      /* clone, but not from its own instruction */
 		{ 15, { 0 } },					      /* rt_sigreturn likewise */
