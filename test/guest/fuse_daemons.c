@@ -164,6 +164,8 @@ static void lies(void)
 	restart("");
 	ctl->cut = FUSE_GETATTR;	/* an answer of a wrong length */
 	CHECK_ERRNO(stat("m/f", &st), EIO);
+	while (!ctl->write_errno)	/* the daemon is told after the caller */
+		nap_ms(1);
 	CHECK(ctl->write_errno == EINVAL);
 	ctl->cut = FUSE_LOOKUP;
 	CHECK_ERRNO(access("m/zz", F_OK), EIO);
