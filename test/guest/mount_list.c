@@ -92,6 +92,7 @@ static void compare(void)
 	while (fgets(line, sizeof(line), f)) {
 		CHECK(sscanf(line, "%u %u %u:%u %1023s %1023s", &id, &parent, &maj, &min, root, point) == 6);
 		CHECK(sscanf(strstr(line, " - "), " - %63s %1023s", type, source) == 2);
+		type[strcspn(type, ".")] = 0;	/* a subtype is a string of its own there */
 		lines++;
 		first = 0;
 		for (long i = 0; i < n && !first; i++)
