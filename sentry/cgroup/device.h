@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/cgroup/device.h - which devices the processes of a group may use: programs attached to it
  *
- * Model:   a program is extended BPF of type CGROUP_DEVICE, as container runtimes load it, checked when it is loaded: it may compute, read its
- *          context and jump forward, so that it ends after at most as many steps as it has. All programs in force for a group must agree.
+ * Model:   a program is extended BPF of type CGROUP_DEVICE, as container runtimes load it, checked when it is loaded: it may compute, read
+ *          its context and jump forward, so that it ends after at most as many steps as it has. All programs in force for a group must
+ *          agree.
  * Locks:   cgroup_mu: what is attached where, and which programs exist. A program itself is immutable.
  * Source:  bpf(2), "eBPF Instruction Set" and "Device controller" of "Control Group v2" in the kernel's documentation.
  * Limits:  DEVPROGS_MAX programs of a sandbox, DEVPROG_INSNS_MAX instructions of one, CGROUP_PROGS_MAX of one group.

@@ -48,6 +48,7 @@ struct socket *socket_of(struct file *f) { return NULL; }
 void socket_family_register(const struct socket_family *f) {}
 void socket_sigio(struct socket *s, uint32_t poll_events) {}
 long socket_take_error(struct socket *s) { return 0; }
+long socket_filter_copyin(struct task *t, const void *val, size_t len, uint8_t **out_prog, unsigned *out_nr) { return -LINUX_EFAULT; }
 uint64_t socket_deadline(uint64_t timeo_ns) { return NO_DEADLINE; }
 long socket_wait_error(long ret, uint64_t timeo_ns) { return ret; }
 bool sock_put_cmsg(struct sock_msg *m, int level, int type, const void *data, size_t len) { return false; }

@@ -66,8 +66,8 @@ static int detach(int cg, int prog)
 
 static int query(int cg, uint32_t flags, uint32_t *ids, uint32_t room)
 {
-	union bpf_attr a = { .query = { .target_fd = (uint32_t)cg, .attach_type = BPF_CGROUP_DEVICE, .query_flags = flags, .prog_ids = (uintptr_t)ids,
-					.prog_cnt = room } };
+	union bpf_attr a = { .query = { .target_fd = (uint32_t)cg, .attach_type = BPF_CGROUP_DEVICE, .query_flags = flags,
+					.prog_ids = (uintptr_t)ids, .prog_cnt = room } };
 
 	return bpf(BPF_PROG_QUERY, &a) ? -1 : (int)a.query.prog_cnt;
 }
@@ -134,7 +134,8 @@ int main(void)
 	union bpf_attr a = { 0 };
 
 	setvbuf(stdout, NULL, _IONBF, 0);
-	if (!mkdtemp(mnt) || unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("none", mnt, "cgroup2", 0, NULL)) {
+	if (!mkdtemp(mnt) || unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("none", mnt, "cgroup2", 0, NULL)) {
 		printf("no cgroup2 to be mounted: %s\n", strerror(errno));
 		return 77;
 	}

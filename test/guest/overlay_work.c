@@ -32,7 +32,8 @@ int main(void)
 	char dir[] = "/tmp/ovlwork.XXXXXX";
 	struct stat st;
 
-	if (!mkdtemp(dir) || unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("none", dir, "tmpfs", 0, NULL) || chdir(dir)) {
+	if (!mkdtemp(dir) || unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("none", dir, "tmpfs", 0, NULL) || chdir(dir)) {
 		printf("no mounts: %s\n", strerror(errno));
 		return 77;
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/fs/cgroup/cgroupfs.c - cgroup2: the tree of control groups as directories
  *
- * Model:   one super block for the sandbox, of which each mount shows the part below its maker's cgroup namespace. Directories and files get
- *          their inodes when they are looked up; a group's inodes stay until it is removed, and with them owners, modes and watches.
+ * Model:   one super block for the sandbox, of which each mount shows the part below its maker's cgroup namespace. Directories and files
+ *          get their inodes when they are looked up; a group's inodes stay until it is removed, and with them owners, modes and watches.
  * Locks:   dirs_mu, a leaf: cgroup.dir and what it points to. A directory's i_lock, held by VFS, keeps lookups and changes apart.
  * Source:  cgroups(7), "Control Group v2" in the kernel's documentation (names, "Delegation"), cgroup_namespaces(7).
  * Differs: asked for by the type "cgroup" of an OCI configuration as well: there is no version 1. Mounting read-only, or remounting, is

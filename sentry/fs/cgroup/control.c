@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sentry/fs/cgroup/control.c - the files of the controllers: cpu, cpuset, io, memory, pids
  *
- * Model:   the group of a container shows the limits of its host cgroup (struct container_limits), which cannot be changed from inside; groups
- *          below it keep what they are told (struct cgroup_knobs). Both are brought into one form, which the files show.
+ * Model:   the group of a container shows the limits of its host cgroup (struct container_limits), which cannot be changed from inside;
+ *          groups below it keep what they are told (struct cgroup_knobs). Both are brought into one form, which the files show.
  * Locks:   cgroup_mu for knobs and counts.
  * Source:  "Control Group v2" in the kernel's documentation: names, formats, ranges.
  * Differs: of what is kept, pids.max alone holds below a container's group: processor time and memory are shared out by the host's cgroup

@@ -156,7 +156,7 @@ static long one_option(struct ovl_sb *o, const struct vfs_ctx *ctx, char *opt, s
 	return -LINUX_EINVAL;
 }
 
-/* Changes in the upper layer are single steps there, nothing is staged; but who mounts expects the place for it (Docker changes its owner). */
+/* Changes in the upper layer are single steps there, nothing is staged; but who mounts expects the place for it. */
 static long prepare_work(struct ovl_sb *o, const struct ovl_layer *work)
 {
 	const struct stack_new dir = { .mode = LINUX_S_IFDIR, .cred = o->cred };
