@@ -10,12 +10,14 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/wait.h>
@@ -35,6 +37,7 @@ struct ctl {
 	atomic_int error[OPS];	/* errno instead of doing it */
 	atomic_int cut;		/* opcode whose answer is one byte short */
 	atomic_int write_errno; /* what the device said to the last answer that it refused */
+	atomic_int refused;	/* how many it did */
 	atomic_int entry_s, attr_s, open_flags, dir_flags, init_flags, max_write, minor, read_cap;
 	atomic_int interrupted, releases, nlookups;
 	atomic_ullong held;	/* unique of the request that hangs */
@@ -110,7 +113,7 @@ static void reply(uint64_t unique, int err, const void *p, size_t len)
 	if (!err && len)
 		memcpy(out + sizeof(*h), p, len);
 	if (write(dev, out, h->len) < 0)
-		ctl->write_errno = errno;
+		ctl->write_errno = errno, ctl->refused++;
 }
 
 static struct fuse_attr_out attr_out(const struct node *n)
@@ -560,6 +563,13 @@ static void fuse_ctl(void)
 	memset(ctl, 0, sizeof(*ctl));
 }
 
+/* What a test that fails leaves mounted goes with it. */
+static inline void fuse_own_namespace(void)
+{
+	if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		SKIP("no mount namespace of its own");
+}
+
 /* Mounted at @at by the caller's ids; @more: further options, with a comma in front. */
 static void fuse_start(const char *at, const char *more)
 {
@@ -576,8 +586,10 @@ static void fuse_start(const char *at, const char *more)
 	}
 	daemon_pid = fork();
 	CHECK(daemon_pid >= 0);
-	if (!daemon_pid)
+	if (!daemon_pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		serve();
+	}
 	close(dev);
 	dev = -1;
 }

@@ -80,6 +80,7 @@ static void killed_unread(void)
 	int st;
 
 	kill(daemon_pid, SIGSTOP);
+	CHECK(waitpid(daemon_pid, &st, WUNTRACED) == daemon_pid && WIFSTOPPED(st)); /* before that it may still read one */
 	pid = child(stat_f);
 	nap_ms(50);
 	kill(pid, SIGKILL);
@@ -155,6 +156,14 @@ static void unmounts(void)
 
 /* ---- lies ---- */
 
+/* Whoever asked may know of it before the daemon does. */
+static void wait_refused(int n)
+{
+	for (int k = 0; k < 5000 && ctl->refused < n; k++)
+		nap_ms(1);
+	CHECK(ctl->refused == n);
+}
+
 static void lies(void)
 {
 	struct stat st;
@@ -164,19 +173,17 @@ static void lies(void)
 	restart("");
 	ctl->cut = FUSE_GETATTR;	/* an answer of a wrong length */
 	CHECK_ERRNO(stat("m/f", &st), EIO);
-	while (!ctl->write_errno)	/* the daemon is told after the caller */
-		nap_ms(1);
+	wait_refused(1);
 	CHECK(ctl->write_errno == EINVAL);
 	ctl->cut = FUSE_LOOKUP;
 	CHECK_ERRNO(access("m/zz", F_OK), EIO);
+	wait_refused(2);
 	ctl->cut = 0;
 	ctl->error[FUSE_GETATTR] = 600;	/* no errno: the answer counts for nothing */
-	ctl->write_errno = 0;
 	{
 		pid_t pid = child(stat_f);
 
-		while (!ctl->write_errno)
-			nap_ms(1);
+		wait_refused(3);
 		CHECK(ctl->write_errno == EINVAL);
 		ctl->error[FUSE_GETATTR] = 0;
 		kill(daemon_pid, SIGKILL);
@@ -459,6 +466,7 @@ int main(void)
 
 	umask(022);
 	sigaction(SIGALRM, &sa, NULL);
+	fuse_own_namespace();
 	CHECK(mkdtemp(top) && chmod(top, 0755) == 0 && chdir(top) == 0 && mkdir("m", 0755) == 0);
 	restart("");
 	interrupted();

@@ -295,6 +295,7 @@ int main(int argc, char **argv)
 	if (argc > 1)
 		return 42;
 	umask(022);
+	fuse_own_namespace();
 	CHECK(mkdtemp(top) && chdir(top) == 0 && mkdir("m", 0755) == 0);
 	CHECK(stat("/dev/fuse", &st) != 0 || (S_ISCHR(st.st_mode) && st.st_rdev == makedev(10, 229)));
 	fuse_ctl();
